@@ -1,1 +1,27 @@
-//! patchbay-sdk
+//! What an adapter fulfils. Pure: no IO, no runtime; time, random bytes, our public address and
+//! tokens come in by [`Cx`] and are pinned in fixtures.
+//!
+//! An adapter translates both ways for one kind of channel: wire bytes to [`Inbound`] items
+//! ([`Channel::decode`]) and outbound envelopes to requests ([`Channel::send`]).
+
+mod contract;
+mod live;
+mod manifest;
+mod registry;
+mod reject;
+mod secret;
+mod send;
+pub mod verify;
+mod wire;
+
+pub use contract::{Adapter, Ask, Channel, Cx, Decoded, Inbound, InboundMessage, Random, Signal, Slot};
+pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
+pub use manifest::{Link, Manifest, OutLimits, Problem};
+pub use registry::{Kind, OpenError};
+pub use reject::Reject;
+pub use secret::Secret;
+pub use send::{
+    Answer, Effect, Exchange, HttpOut, LiveOut, Request, Scope, SendError, Sent, Step, TokenName,
+};
+pub use verify::Verified;
+pub use wire::{HttpIn, Reply, Session, Wire};

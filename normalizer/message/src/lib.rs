@@ -1,1 +1,29 @@
-//! patchbay-message
+//! The canonical message schema, version 1: what travels on every topic of the bus.
+//!
+//! Plain serde types with newtype ids. Unknown fields are kept, every enum keeps values it does not
+//! know, and [`limits`] bounds every field. No IO, no clock but the [`Clock`] trait.
+
+mod command;
+mod content;
+mod envelope;
+mod ids;
+pub mod limits;
+mod open;
+mod receipt;
+mod time;
+
+pub use command::{Command, CommandName, Outcome, OutcomeStatus};
+pub use content::{Choice, Content, Fault, FaultState, Location, Media, Part, Severity};
+pub use envelope::{
+    Authenticity, ChannelRef, Direction, Envelope, EnvelopeType, Party, ReplyHandle, SCHEMA_VERSION,
+};
+pub use ids::{
+    AgentId, BadId, CommandId, ContactId, ChannelId, ConversationId, GroupId, InstanceId, MessageId,
+    ThreadId, TokenId,
+};
+pub use limits::Violation;
+pub use receipt::{Receipt, ReceiptState};
+pub use time::{BadTime, Clock, ManualClock, SystemClock, Time};
+
+/// Free-form attributes that travel with an envelope or a party.
+pub type Attributes = serde_json::Map<String, serde_json::Value>;

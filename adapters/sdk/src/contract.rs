@@ -1,0 +1,203 @@
+//! The two traits an adapter fulfils, and what decoding answers.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use patchbay_message::{Attributes, Content, Envelope, Party, Receipt, ReplyHandle, Time};
+use schemars::JsonSchema;
+use serde::de::DeserializeOwned;
+
+use crate::{
+    Exchange, Link, LinkPolicy, LiveEvent, Manifest, Problem, Reject, Reply, Secret, SendError, Sent,
+    Session, Step, TokenName, Verified, Wire,
+};
+
+/// One kind of channel.
+pub trait Adapter: Sync + 'static {
+    /// The `[options]` of a channel's file; `#[serde(deny_unknown_fields)]`, every field documented.
+    type Options: DeserializeOwned + JsonSchema;
+    /// An opened channel.
+    type Channel: Channel + 'static;
+    /// What this kind is and can do.
+    const MANIFEST: Manifest;
+
+    /// Checks the options and opens the channel.
+    ///
+    /// # Errors
+    /// Every mistake found, each with the path of its key.
+    fn open(options: Self::Options) -> Result<Self::Channel, Vec<Problem>>;
+}
+
+/// One configured channel: the translations of its kind with its own options.
+pub trait Channel: Send + Sync {
+    /// What to hold open for this channel.
+    fn links(&self) -> Vec<Link>;
+
+    /// Verifies, then reads what came in. Authenticity is checked on the raw bytes before anything
+    /// is parsed.
+    ///
+    /// # Errors
+    /// [`Reject`]: what came in is not taken; the transport answers with the fitting status.
+    fn decode(&self, cx: &Cx<'_>, session: &mut Session, wire: Wire<'_>) -> Result<Decoded, Reject>;
+
+    /// The next step of sending `outbound`, given the exchanges so far. Called again with one more
+    /// exchange after every `Call`, until `Done`.
+    ///
+    /// # Errors
+    /// [`SendError`]: what the sink is to do about it.
+    fn send(
+        &self,
+        cx: &Cx<'_>,
+        outbound: &Envelope,
+        past: &[Exchange],
+    ) -> Result<Step<Vec<Sent>>, SendError>;
+
+    /// For channels with sockets: how something live looks on the wire; `None` if it is not shown.
+    fn frame(&self, _cx: &Cx<'_>, _event: &LiveEvent<'_>) -> Option<String> {
+        None
+    }
+
+    /// For channels with sockets and browsers: heartbeat, limits, allowed origins.
+    fn policy(&self) -> LinkPolicy {
+        LinkPolicy::default()
+    }
+}
+
+/// What an adapter may know of its surroundings; pinned in fixtures.
+pub struct Cx<'a> {
+    /// The time now.
+    pub now: Time,
+    /// Random bytes.
+    pub random: &'a dyn Random,
+    /// Our configured public address, without a slash at the end.
+    pub public_url: &'a str,
+    /// The channel's configured id.
+    pub channel: &'a str,
+    /// Who is at the other end of the connection.
+    pub peer: Option<IpAddr>,
+    /// Tokens fetched by the driver.
+    pub token: &'a dyn Fn(TokenName) -> Option<Secret>,
+}
+
+/// A source of random bytes.
+pub trait Random: Send + Sync {
+    /// Fills `bytes`.
+    fn fill(&self, bytes: &mut [u8]);
+}
+
+/// What decoding found: what came in, what to answer, what else to do.
+#[derive(Debug)]
+pub struct Decoded {
+    /// How it was verified; made only by [`crate::verify`].
+    pub proof: Verified,
+    /// What came in, in order.
+    pub items: Vec<Inbound>,
+    /// What the transport is to do besides.
+    pub asks: Vec<Ask>,
+    /// Answered after the bus confirmed every durable item.
+    pub confirmed: Reply,
+    /// Answered when the bus failed or the deadline passed: what this provider retries.
+    pub refused: Reply,
+    /// An outbound may still ride on this answer.
+    pub slot: Option<Slot>,
+}
+
+/// One thing that came in.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Inbound {
+    /// Something said, or an event; goes over the bus.
+    Message(Box<InboundMessage>),
+    /// The provider's word on an outbound; goes over the bus.
+    Receipt(Receipt),
+    /// Typing or a read mark: short-lived, never on the durable bus.
+    Signal(Signal),
+}
+
+/// A message as the adapter read it; the normalizer makes an envelope of it.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct InboundMessage {
+    /// Who said it.
+    pub sender: Party,
+    /// To which of our handles; none where the channel has one only.
+    pub recipient: Option<Party>,
+    /// Orders by this instead of by sender: a group chat's id.
+    pub group: Option<String>,
+    /// The provider's (or client's) id.
+    pub external_id: Option<String>,
+    /// Same key, same message. Without one the normalizer derives it from the external id.
+    pub dedupe_key: Option<String>,
+    /// Answers which message, by external id.
+    pub in_reply_to: Option<String>,
+    /// By the provider's clock.
+    pub sent_at: Option<Time>,
+    /// What was said.
+    pub content: Vec<Content>,
+    /// How an answer can ride on it.
+    pub reply: Option<ReplyHandle>,
+    /// What helps the router to find the thread.
+    pub thread_hints: Attributes,
+    /// What else travels along.
+    pub attributes: Attributes,
+}
+
+/// Lossy and short-lived.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Signal {
+    /// The contact is typing, or has stopped.
+    Typing {
+        /// Whose.
+        address: String,
+        /// Typing or not.
+        on: bool,
+    },
+    /// Everything up to these thread numbers was delivered or read.
+    Seen {
+        /// Whose.
+        address: String,
+        /// Watermark of delivery.
+        delivered: Option<u64>,
+        /// Watermark of reading.
+        read: Option<u64>,
+    },
+}
+
+/// What the transport is to do for the adapter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Ask {
+    /// Answer with what the thread of `address` has after this number, waiting a while for it.
+    History {
+        /// Whose thread.
+        address: String,
+        /// The last number the client has.
+        after: u64,
+        /// How long to wait for something newer.
+        wait: Duration,
+    },
+    /// Store the request's body as a blob and answer 201 with its media description.
+    Upload {
+        /// File name for people.
+        name: Option<String>,
+        /// Bytes allowed.
+        bytes_max: u64,
+        /// MIME types allowed, `image/*` style.
+        types: Vec<String>,
+    },
+    /// This connection speaks for `address` from now on: send it what it misses after `after`.
+    Register {
+        /// Whose.
+        address: String,
+        /// The last number the client has.
+        after: u64,
+    },
+    /// Send this frame back at once.
+    Emit(String),
+}
+
+/// An outbound may ride on the answer until `deadline` passes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Slot {
+    /// Whose outbound.
+    pub address: String,
+    /// How long the answer can wait.
+    pub deadline: Duration,
+}

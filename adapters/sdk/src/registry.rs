@@ -1,0 +1,47 @@
+//! The object-safe face of an [`Adapter`]: what the list of adapters holds.
+
+use schemars::Schema;
+use serde::de::IntoDeserializer;
+
+use crate::{Adapter, Channel, Manifest, Problem};
+
+/// One kind of channel in the list of adapters.
+#[derive(Clone, Copy)]
+pub struct Kind {
+    /// What it is and can do.
+    pub manifest: &'static Manifest,
+    /// JSON Schema of its options; secrets carry `"x-secret": true`.
+    pub schema: fn() -> Schema,
+    /// Checks options (secrets resolved) and opens a channel.
+    pub open: fn(serde_json::Value) -> Result<Box<dyn Channel>, OpenError>,
+}
+
+/// Why a channel could not be opened.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OpenError {
+    /// The options do not have the kind's shape; serde's sentence.
+    #[error("{0}")]
+    Shape(String),
+    /// The options have the shape and are wrong.
+    #[error("{} mistakes in the options", .0.len())]
+    Problems(Vec<Problem>),
+}
+
+impl Kind {
+    /// The list entry of an adapter.
+    #[must_use]
+    pub const fn of<A: Adapter>() -> Self {
+        Self { manifest: const { &A::MANIFEST }, schema: schema::<A>, open: open::<A> }
+    }
+}
+
+fn schema<A: Adapter>() -> Schema {
+    schemars::schema_for!(A::Options)
+}
+
+fn open<A: Adapter>(options: serde_json::Value) -> Result<Box<dyn Channel>, OpenError> {
+    let options = serde::Deserialize::deserialize(options.into_deserializer())
+        .map_err(|error: serde_json::Error| OpenError::Shape(error.to_string()))?;
+    let channel = A::open(options).map_err(OpenError::Problems)?;
+    Ok(Box::new(channel))
+}

@@ -1,0 +1,171 @@
+//! Sending, step by step: requests, what became of them, and the one list of send errors.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use patchbay_message::{MessageId, ReceiptState};
+
+/// Names a token the driver fetches for the channel.
+pub type TokenName = &'static str;
+
+/// What to do next on the way to `T`.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Step<T> {
+    /// Fetch this token, then ask again.
+    Need(TokenName),
+    /// Perform this request, then ask again with what became of it.
+    Call(Request),
+    /// Perform these, in order, then ask again.
+    All(Vec<Request>),
+    /// Wait, then ask again.
+    Wait(Duration),
+    /// Finished.
+    Done(T),
+}
+
+/// Something for a transport to perform.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Request {
+    /// An HTTP request.
+    Http(HttpOut),
+    /// A push to whoever holds the contact's live connection.
+    Live(LiveOut),
+}
+
+/// An HTTP request.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpOut {
+    /// Method.
+    pub method: Method,
+    /// Full address.
+    pub url: String,
+    /// Headers.
+    pub headers: HeaderMap,
+    /// Body.
+    pub body: Bytes,
+    /// What it does at the provider.
+    pub effect: Effect,
+    /// How long to wait for the answer.
+    pub timeout: Duration,
+}
+
+/// A nudge to the gateways that hold the contact's connections. The store's history is the truth.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveOut {
+    /// Which message.
+    pub id: MessageId,
+    /// Whose connection, by address.
+    pub address: String,
+    /// The message's number in the thread.
+    pub seq: u64,
+    /// How it looks on the wire.
+    pub frame: String,
+}
+
+/// What a request does at the provider.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Effect {
+    /// Nothing; may be repeated at will.
+    Read,
+    /// Uploads something that may be used again under this key.
+    Upload {
+        /// Key of reuse.
+        reuse: Option<String>,
+    },
+    /// Reaches the contact; journaled before it is performed unless the provider takes a key.
+    Deliver {
+        /// Which part of the message.
+        part: u16,
+        /// The provider's own idempotency key.
+        key: Option<String>,
+    },
+}
+
+/// What became of a request.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Exchange {
+    /// There was an answer.
+    Answered(Answer),
+    /// No byte left us: may be tried again.
+    NotSent(String),
+    /// Bytes left us and no answer came (also after a crash).
+    Unknown(String),
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Answer {
+    /// Over HTTP.
+    Http {
+        /// Status.
+        status: StatusCode,
+        /// Headers.
+        headers: HeaderMap,
+        /// Body, capped by the transport.
+        body: Bytes,
+    },
+    /// From a live push: whether a connection was there. Not being there is no failure.
+    Live {
+        /// Gateways nudged.
+        gateways: u32,
+    },
+}
+
+/// One part was handed over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Sent {
+    /// Which part, from 0.
+    pub part: u16,
+    /// The provider's id of it; receipts are matched by it.
+    pub external_id: Option<String>,
+    /// What the provider's answer says of it: accepted, sent ...
+    pub state: ReceiptState,
+}
+
+/// What is throttled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scope {
+    /// This contact.
+    Contact,
+    /// The whole channel.
+    Channel,
+}
+
+/// Why sending failed and what to do about it: one list, used everywhere.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// Try again, by backoff or after this long.
+    #[error("to be tried again")]
+    Retry(Option<Duration>),
+    /// Too fast; the scope rests this long.
+    #[error("throttled for {1:?}")]
+    Throttled(Scope, Duration),
+    /// Fetch the token anew and try again, once.
+    #[error("token {0} expired")]
+    TokenExpired(TokenName),
+    /// The contact's reply window is closed.
+    #[error("the reply window is closed")]
+    WindowClosed,
+    /// The window's quota is used up.
+    #[error("the reply quota is used up")]
+    QuotaUsed,
+    /// The address does not exist any more.
+    #[error("the address is gone")]
+    Gone(String),
+    /// The contact does not want our messages.
+    #[error("blocked by the contact")]
+    Blocked,
+    /// The provider does not take this content.
+    #[error("content refused: {0}")]
+    Payload(String),
+    /// Our account is wrong: the channel pauses and a human is told.
+    #[error("account problem: {0}")]
+    Account(String),
+    /// It may or may not have arrived.
+    #[error("outcome unknown")]
+    Unknown,
+    /// This kind of channel cannot send that.
+    #[error("not supported by this channel")]
+    Unsupported,
+}
