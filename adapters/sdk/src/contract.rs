@@ -8,8 +8,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Exchange, Link, LinkPolicy, LiveEvent, Manifest, Problem, Reject, Reply, Secret, SendError, Sent,
-    Session, Step, TokenName, Verified, Wire,
+    Exchange, Link, LinkPolicy, LiveEvent, Manifest, Problem, Reject, Reply, Secret, SendError,
+    Sent, Session, Step, TokenName, Verified, Wire,
 };
 
 /// One kind of channel.
@@ -38,7 +38,8 @@ pub trait Channel: Send + Sync {
     ///
     /// # Errors
     /// [`Reject`]: what came in is not taken; the transport answers with the fitting status.
-    fn decode(&self, cx: &Cx<'_>, session: &mut Session, wire: Wire<'_>) -> Result<Decoded, Reject>;
+    fn decode(&self, cx: &Cx<'_>, session: &mut Session, wire: Wire<'_>)
+    -> Result<Decoded, Reject>;
 
     /// The next step of sending `outbound`, given the exchanges so far. Called again with one more
     /// exchange after every `Call`, until `Done`.

@@ -14,7 +14,9 @@ mod send;
 pub mod verify;
 mod wire;
 
-pub use contract::{Adapter, Ask, Channel, Cx, Decoded, Inbound, InboundMessage, Random, Signal, Slot};
+pub use contract::{
+    Adapter, Ask, Channel, Cx, Decoded, Inbound, InboundMessage, Random, Signal, Slot,
+};
 pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
 pub use manifest::{Link, Manifest, OutLimits, Problem};
 pub use registry::{Kind, OpenError};

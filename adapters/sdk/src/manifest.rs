@@ -46,7 +46,10 @@ pub struct Problem {
 impl Problem {
     /// A mistake at `path`.
     pub fn new(path: impl Into<String>, sentence: impl Into<String>) -> Self {
-        Self { path: path.into(), sentence: sentence.into() }
+        Self {
+            path: path.into(),
+            sentence: sentence.into(),
+        }
     }
 }
 

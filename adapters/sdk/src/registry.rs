@@ -31,7 +31,11 @@ impl Kind {
     /// The list entry of an adapter.
     #[must_use]
     pub const fn of<A: Adapter>() -> Self {
-        Self { manifest: const { &A::MANIFEST }, schema: schema::<A>, open: open::<A> }
+        Self {
+            manifest: const { &A::MANIFEST },
+            schema: schema::<A>,
+            open: open::<A>,
+        }
     }
 }
 

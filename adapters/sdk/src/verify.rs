@@ -29,12 +29,20 @@ pub fn hmac_sha256(key: &Secret, parts: &[&[u8]]) -> [u8; 32] {
 ///
 /// # Errors
 /// [`Reject::Unauthorized`] if no key fits.
-pub fn check_hmac_sha256(keys: &[Secret], parts: &[&[u8]], given: &[u8]) -> Result<Verified, Reject> {
+pub fn check_hmac_sha256(
+    keys: &[Secret],
+    parts: &[&[u8]],
+    given: &[u8],
+) -> Result<Verified, Reject> {
     // Every key is tried, so that time does not tell which one fits.
     let fits = keys.iter().fold(subtle::Choice::from(0), |fits, key| {
         fits | hmac_sha256(key, parts).as_slice().ct_eq(given)
     });
-    if fits.into() { Ok(Verified(Authenticity::Signature)) } else { Err(Reject::Unauthorized) }
+    if fits.into() {
+        Ok(Verified(Authenticity::Signature))
+    } else {
+        Err(Reject::Unauthorized)
+    }
 }
 
 /// Checks a token we issued under our own HMAC; see [`check_hmac_sha256`].
@@ -48,7 +56,10 @@ pub fn check_own_token(keys: &[Secret], parts: &[&[u8]], given: &[u8]) -> Result
 /// The connection was verified when it opened; its frames need no proof of their own.
 #[must_use]
 pub fn by_connection(session: &crate::Session) -> Option<Verified> {
-    session.party.is_some().then_some(Verified(Authenticity::Token))
+    session
+        .party
+        .is_some()
+        .then_some(Verified(Authenticity::Token))
 }
 
 /// Not verified, for the reason given in the channel's file or because the request only asks for

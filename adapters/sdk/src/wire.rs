@@ -59,7 +59,11 @@ impl Reply {
     /// A status without a body.
     #[must_use]
     pub fn status(status: StatusCode) -> Self {
-        Self::Http { status, headers: HeaderMap::new(), body: Vec::new() }
+        Self::Http {
+            status,
+            headers: HeaderMap::new(),
+            body: Vec::new(),
+        }
     }
 
     /// A JSON body.
@@ -67,7 +71,11 @@ impl Reply {
     pub fn json(status: StatusCode, body: &serde_json::Value) -> Self {
         let json = HeaderValue::from_static("application/json");
         let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, json)]);
-        Self::Http { status, headers, body: body.to_string().into_bytes() }
+        Self::Http {
+            status,
+            headers,
+            body: body.to_string().into_bytes(),
+        }
     }
 
     /// Nothing on the socket.

@@ -28,7 +28,7 @@ open_enum! {
 /// A command: the envelope's `command` member, `type = "command"`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Command {
-    /// Names the command and its outcome.
+    /// Names the command and its outcome. The same UUID as the id of the envelope that carries it.
     pub id: CommandId,
     /// What is to be done.
     pub name: CommandName,

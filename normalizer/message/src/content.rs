@@ -20,7 +20,10 @@ impl Content {
     /// Plain text.
     #[must_use]
     pub fn text(text: impl Into<String>) -> Self {
-        Self::Known(Part::Text { text: text.into(), extra: Attributes::new() })
+        Self::Known(Part::Text {
+            text: text.into(),
+            extra: Attributes::new(),
+        })
     }
 
     /// The part's `type` on the wire.
@@ -28,7 +31,10 @@ impl Content {
     pub fn type_name(&self) -> &str {
         match self {
             Self::Known(part) => part.type_name(),
-            Self::Other(raw) => raw.get("type").and_then(Value::as_str).unwrap_or("unsupported"),
+            Self::Other(raw) => raw
+                .get("type")
+                .and_then(Value::as_str)
+                .unwrap_or("unsupported"),
         }
     }
 
@@ -45,12 +51,19 @@ impl Content {
 impl<'de> Deserialize<'de> for Content {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let raw = Value::deserialize(deserializer)?;
-        let known = raw.get("type").and_then(Value::as_str).is_some_and(|t| Part::TYPES.contains(&t));
+        let known = raw
+            .get("type")
+            .and_then(Value::as_str)
+            .is_some_and(|t| Part::TYPES.contains(&t));
         if !raw.is_object() {
-            return Err(serde::de::Error::custom("a content part must be an object with a `type`"));
+            return Err(serde::de::Error::custom(
+                "a content part must be an object with a `type`",
+            ));
         }
         if known {
-            Part::deserialize(raw).map(Self::Known).map_err(serde::de::Error::custom)
+            Part::deserialize(raw)
+                .map(Self::Known)
+                .map_err(serde::de::Error::custom)
         } else {
             Ok(Self::Other(raw))
         }

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{
-    Attributes, ChannelId, Command, Content, ConversationId, MessageId, Receipt, Time, open::open_enum,
+    Attributes, ChannelId, Command, Content, ConversationId, MessageId, Receipt, Time,
+    open::open_enum,
 };
 
 /// The version this code writes; it reads every envelope of the same version.

@@ -18,7 +18,10 @@ pub struct BadId {
 
 impl BadId {
     fn new(what: &'static str, text: &str) -> Self {
-        Self { what, text: text.chars().take(64).collect() }
+        Self {
+            what,
+            text: text.chars().take(64).collect(),
+        }
     }
 }
 
@@ -93,7 +96,11 @@ impl ChannelId {
         let good = bytes.next().is_some_and(|b| b.is_ascii_lowercase())
             && text.len() <= 40
             && bytes.all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-');
-        if good { Ok(Self(text.into())) } else { Err(BadId::new("channel id", text)) }
+        if good {
+            Ok(Self(text.into()))
+        } else {
+            Err(BadId::new("channel id", text))
+        }
     }
 
     /// The id as text.
@@ -143,7 +150,10 @@ pub struct InstanceId(pub String);
 impl InstanceId {
     /// A name for this start of this process; a restart is another instance.
     #[must_use]
-    #[expect(clippy::new_without_default, reason = "a default id would be a surprise")]
+    #[expect(
+        clippy::new_without_default,
+        reason = "a default id would be a surprise"
+    )]
     pub fn new() -> Self {
         Self(Uuid::now_v7().simple().to_string())
     }

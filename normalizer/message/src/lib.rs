@@ -18,8 +18,8 @@ pub use envelope::{
     Authenticity, ChannelRef, Direction, Envelope, EnvelopeType, Party, ReplyHandle, SCHEMA_VERSION,
 };
 pub use ids::{
-    AgentId, BadId, CommandId, ContactId, ChannelId, ConversationId, GroupId, InstanceId, MessageId,
-    ThreadId, TokenId,
+    AgentId, BadId, ChannelId, CommandId, ContactId, ConversationId, GroupId, InstanceId,
+    MessageId, ThreadId, TokenId,
 };
 pub use limits::Violation;
 pub use receipt::{Receipt, ReceiptState};

@@ -41,13 +41,19 @@ impl Time {
     /// This time and `later` more.
     #[must_use]
     pub fn plus(self, later: Duration) -> Self {
-        Self::from_ms(self.0.saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)))
+        Self::from_ms(
+            self.0
+                .saturating_add(i64::try_from(later.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// This time less `earlier`.
     #[must_use]
     pub fn minus(self, earlier: Duration) -> Self {
-        Self::from_ms(self.0.saturating_sub(i64::try_from(earlier.as_millis()).unwrap_or(i64::MAX)))
+        Self::from_ms(
+            self.0
+                .saturating_sub(i64::try_from(earlier.as_millis()).unwrap_or(i64::MAX)),
+        )
     }
 
     /// How long after `earlier` this is; zero if it is not after.
@@ -73,8 +79,15 @@ impl fmt::Debug for Time {
 impl FromStr for Time {
     type Err = BadTime;
     fn from_str(text: &str) -> Result<Self, BadTime> {
-        let ms = text.parse::<jiff::Timestamp>().map_err(|_| BadTime)?.as_millisecond();
-        if RANGE.contains(&ms) { Ok(Self(ms)) } else { Err(BadTime) }
+        let ms = text
+            .parse::<jiff::Timestamp>()
+            .map_err(|_| BadTime)?
+            .as_millisecond();
+        if RANGE.contains(&ms) {
+            Ok(Self(ms))
+        } else {
+            Err(BadTime)
+        }
     }
 }
 

@@ -97,7 +97,10 @@ pub trait Bus: Send + Sync + 'static {
     fn nudge(&self, mailbox: &Mailbox, body: Bytes);
 
     /// Opens a mailbox: for `Event`, the type may be `*`. Dropping it closes it.
-    async fn mailbox(&self, mailbox: Mailbox) -> Result<tokio::sync::mpsc::Receiver<Bytes>, BusError>;
+    async fn mailbox(
+        &self,
+        mailbox: Mailbox,
+    ) -> Result<tokio::sync::mpsc::Receiver<Bytes>, BusError>;
 
     /// How many messages wait in a queue.
     async fn depth(&self, queue: Queue) -> Result<u64, BusError>;
@@ -154,7 +157,11 @@ impl Delivery {
     /// For implementations of [`Consumer`].
     #[must_use]
     pub fn new(message: Message, redelivered: bool, tag: u64, sink: Arc<dyn AckSink>) -> Self {
-        Self { message, redelivered, acker: Acker { tag, sink } }
+        Self {
+            message,
+            redelivered,
+            acker: Acker { tag, sink },
+        }
     }
 
     /// Ends the hand-over: the message is gone from the queue (soon; a crash before that delivers

@@ -22,8 +22,10 @@ mod tests {
 
     #[test]
     fn stays_as_it_was_at_install() {
-        let found: Vec<u16> =
-            ["", "web:a", "web:b", "客户:1"].iter().map(|key| partition_of(key, 16)).collect();
+        let found: Vec<u16> = ["", "web:a", "web:b", "客户:1"]
+            .iter()
+            .map(|key| partition_of(key, 16))
+            .collect();
         assert_eq!(found, FIXED);
     }
 

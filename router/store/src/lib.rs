@@ -1,1 +1,240 @@
-//! patchbay-store
+//! The store: what is remembered. One trait, two implementations (`sqlite`, `postgres`), one
+//! conformance suite; and blobs (files, S3).
+//!
+//! Writing goes one way only: whoever owns a duty loads facts, decides without IO, and commits a
+//! [`Changes`] under its fences. All of it happens or nothing does.
+
+mod changes;
+mod error;
+mod facts;
+mod query;
+mod rows;
+
+use std::time::Duration;
+
+use async_trait::async_trait;
+pub use changes::{
+    AgentLoad, AttemptOpen, Changes, Committed, ConversationUpdate, Fence, LaneDone, LiveChange,
+    Park, ReceiptWord, Seen, ThreadUpdate,
+};
+pub use error::{CommitError, StoreError};
+pub use facts::{Attempt, Facts, LaneFacts, Parked, Want};
+use patchbay_message::{
+    AgentId, ChannelId, CommandId, ConversationId, GroupId, InstanceId, MessageId, Outcome,
+    ThreadId, Time, TokenId,
+};
+pub use query::{ConversationFilter, ConversationView, Cursor, DeadFilter, MessagePage, Page};
+pub use rows::{
+    Agent, AgentUpdate, Audit, ChannelState, Contact, Conversation, ConversationState, DeadLetter,
+    Event, Group, MessageKind, MessageRow, NewEvent, OutboxRow, Presence, Role, Strategy, Thread,
+    Token,
+};
+
+/// Exclusive duties and who is alive. Judged by the store's clock alone.
+#[async_trait]
+pub trait Leases {
+    /// Takes the lease if it is free or expired (the epoch rises), renews it if `owner` holds it.
+    /// `None`: somebody else holds it.
+    async fn lease(
+        &self,
+        name: &str,
+        owner: &InstanceId,
+        ttl: Duration,
+    ) -> Result<Option<Fence>, StoreError>;
+
+    /// Renews several leases at once; answers which of them are still held with the same epoch.
+    async fn renew(&self, fences: &[Fence], ttl: Duration) -> Result<Vec<Fence>, StoreError>;
+
+    /// Gives leases up, if still held with the same epoch.
+    async fn release(&self, fences: &[Fence]) -> Result<(), StoreError>;
+
+    /// Says that this instance is alive in a role; answers how many are, itself included.
+    async fn beat(
+        &self,
+        instance: &InstanceId,
+        role: &str,
+        ttl: Duration,
+    ) -> Result<u32, StoreError>;
+
+    /// The instance leaves: forgets its heartbeat and its live registrations, releases its leases.
+    async fn leave(&self, instance: &InstanceId) -> Result<(), StoreError>;
+}
+
+/// Loading facts and committing changes.
+#[async_trait]
+pub trait Journal {
+    /// Everything wanted, from one consistent point in time.
+    async fn facts(&self, want: &Want) -> Result<Facts, StoreError>;
+
+    /// All of it or nothing. Concurrent commits may be grouped into one transaction; a failing one
+    /// does not harm the others.
+    async fn commit(&self, changes: Changes) -> Result<Committed, CommitError>;
+
+    /// Outbox rows of a partition after `seq`, in order: what a take-over has to relay first.
+    async fn outbox(
+        &self,
+        partition: &str,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<OutboxRow>, StoreError>;
+
+    /// How a command ended, if it has.
+    async fn outcome(&self, command: CommandId) -> Result<Option<Outcome>, StoreError>;
+
+    /// Deletes what is past its retention bound, at most `limit` rows of each kind; answers how
+    /// many rows went.
+    async fn sweep(&self, retention: &Retention, limit: u32) -> Result<u64, StoreError>;
+}
+
+/// How long things are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retention {
+    /// Dedupe keys.
+    pub dedupe: Duration,
+    /// `processed` marks, command outcomes.
+    pub processed: Duration,
+    /// Event log.
+    pub events: Duration,
+    /// Finished attempts and receipts.
+    pub receipts: Duration,
+    /// Dead letters that were dropped or replayed.
+    pub dead: Duration,
+    /// Audit rows.
+    pub audit: Duration,
+}
+
+/// What sinks need: lanes, what is parked, who is live.
+#[async_trait]
+pub trait Lanes {
+    /// The state of these lanes; one that was never used is at zero.
+    async fn lanes(&self, keys: &[ThreadId]) -> Result<Vec<LaneFacts>, StoreError>;
+
+    /// Parked outbounds of a shard that are due, in order of lane and `out_seq`, at most `limit`.
+    /// Only the first of each lane is due; what is behind it waits.
+    async fn due(&self, shard: u16, now: Time, limit: u32) -> Result<Vec<Parked>, StoreError>;
+
+    /// What is parked in one lane, first to last, at most `limit`.
+    async fn parked(&self, lane: ThreadId, limit: u32) -> Result<Vec<Parked>, StoreError>;
+
+    /// Takes `n` from a channel's shared bucket of `rate` per second and `burst`; answers how many
+    /// were granted (from the front) and when the next one would be.
+    async fn take(
+        &self,
+        channel: &ChannelId,
+        rate: f64,
+        burst: u32,
+        n: u32,
+    ) -> Result<(u32, Duration), StoreError>;
+
+    /// Which gateways hold connections of these threads.
+    async fn live(&self, threads: &[ThreadId]) -> Result<Vec<(ThreadId, InstanceId)>, StoreError>;
+}
+
+/// What the API, the console and live connections read, and what they write besides commands.
+#[async_trait]
+pub trait Desk {
+    /// The thread of an address, if it has written before.
+    async fn thread(
+        &self,
+        channel: &ChannelId,
+        address: &str,
+    ) -> Result<Option<Thread>, StoreError>;
+    /// What a contact may see of its thread after `seq`, in order.
+    async fn history(
+        &self,
+        thread: ThreadId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<MessageRow>, StoreError>;
+    /// The open conversation of a thread and its place among the waiting, from 1.
+    async fn standing(
+        &self,
+        thread: ThreadId,
+    ) -> Result<Option<(Conversation, Option<u32>)>, StoreError>;
+    /// One conversation, with what the console shows beside it.
+    async fn conversation(
+        &self,
+        id: ConversationId,
+    ) -> Result<Option<ConversationView>, StoreError>;
+    /// A page of conversations, newest activity first.
+    async fn conversations(
+        &self,
+        filter: &ConversationFilter,
+    ) -> Result<Page<ConversationView>, StoreError>;
+    /// A page of a conversation's messages and notes by `pos`.
+    async fn messages(
+        &self,
+        id: ConversationId,
+        page: MessagePage,
+    ) -> Result<Vec<MessageRow>, StoreError>;
+    /// One message.
+    async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, StoreError>;
+
+    /// Every agent.
+    async fn agents(&self) -> Result<Vec<Agent>, StoreError>;
+    /// Creates or changes an agent.
+    async fn save_agent(&self, update: &AgentUpdate) -> Result<Agent, CommitError>;
+    /// Presence: online agents are assigned to. Writes an event.
+    async fn presence(&self, agent: AgentId, presence: Presence) -> Result<Agent, StoreError>;
+    /// The console of an agent is there until `until`; presence falls to offline after that (see
+    /// `lapse`).
+    async fn console_seen(&self, agents: &[AgentId], until: Time) -> Result<(), StoreError>;
+    /// Sets agents offline whose console has gone past its grace; answers who.
+    async fn lapse(&self, now: Time) -> Result<Vec<Agent>, StoreError>;
+    /// Every group.
+    async fn groups(&self) -> Result<Vec<Group>, StoreError>;
+    /// Creates or changes a group; creation by an id not there yet.
+    async fn save_group(&self, group: &Group) -> Result<(), CommitError>;
+    /// Deletes a group that no conversation waits in.
+    async fn delete_group(&self, id: GroupId) -> Result<(), CommitError>;
+
+    /// The token with this SHA-256, if it is valid.
+    async fn token(&self, sha256: &[u8; 32]) -> Result<Option<Token>, StoreError>;
+    /// Every token's row.
+    async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
+    /// Keeps a new token's SHA-256.
+    async fn save_token(&self, token: &Token, sha256: &[u8; 32]) -> Result<(), StoreError>;
+    /// Ends a token; false if there is none.
+    async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError>;
+
+    /// Events after `seq`, in order. A reader that goes on from the last one misses nothing.
+    async fn events(&self, after: u64, limit: u32) -> Result<Vec<Event>, StoreError>;
+    /// The newest event's number and the oldest one's that is still kept.
+    async fn event_bounds(&self) -> Result<(u64, u64), StoreError>;
+
+    /// Dead letters, newest first.
+    async fn dead(&self, filter: &DeadFilter) -> Result<Page<DeadLetter>, StoreError>;
+    /// One dead letter.
+    async fn dead_letter(&self, id: MessageId) -> Result<Option<DeadLetter>, StoreError>;
+
+    /// Pause, backlog and last error of every channel that has any.
+    async fn channel_states(&self) -> Result<Vec<ChannelState>, StoreError>;
+    /// Pauses or resumes a channel; sinks notice by the event and by asking.
+    async fn pause_channel(
+        &self,
+        channel: &ChannelId,
+        reason: Option<&str>,
+    ) -> Result<(), StoreError>;
+
+    /// A value kept at install: number of partitions, hash, schema. Writes `value` if there is
+    /// none, answers what is there.
+    async fn setting(&self, key: &str, value: &str) -> Result<String, StoreError>;
+    /// Numbers for metrics: waiting conversations, oldest waiting, parked by channel, outbox rows,
+    /// dead letters.
+    async fn gauges(&self) -> Result<Vec<Gauge>, StoreError>;
+}
+
+/// One number for the metrics.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Gauge {
+    /// `waiting`, `oldest_waiting_seconds`, `parked`, `oldest_parked_seconds`, `outbox`, `dead`.
+    pub name: &'static str,
+    /// Channel, if it is counted by channel.
+    pub channel: Option<String>,
+    /// The number.
+    pub value: f64,
+}
+
+/// All of it.
+pub trait Store: Leases + Journal + Lanes + Desk + Send + Sync + 'static {}
+impl<T: Leases + Journal + Lanes + Desk + Send + Sync + 'static> Store for T {}

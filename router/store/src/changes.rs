@@ -1,0 +1,218 @@
+//! What one commit writes. Everything in it happens together, or nothing does.
+
+use patchbay_message::{
+    AgentId, ChannelId, ConversationId, InstanceId, MessageId, Outcome, ReceiptState, ThreadId,
+    Time,
+};
+use serde_json::Value;
+
+use crate::{
+    Audit, Contact, Conversation, ConversationState, DeadLetter, MessageRow, NewEvent, OutboxRow,
+    Thread,
+};
+
+/// The right to a duty: compared with the lease row, which stays locked until the commit.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Fence {
+    /// The lease's name.
+    pub name: String,
+    /// Its epoch when it was taken.
+    pub epoch: i64,
+}
+
+/// One commit. Order of writing: fences, inserts, guarded updates, and the event log last.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Changes {
+    /// Every duty this commit acts for. A mismatch is [`crate::CommitError::Fenced`].
+    pub fences: Vec<Fence>,
+    /// `(source, id)` of deliveries done with: unique. A repeat is a Conflict.
+    pub processed: Vec<(String, String)>,
+    /// Dedupe keys with the message that has them: unique. A repeat is a Conflict.
+    pub dedupe: Vec<(String, MessageId)>,
+    /// New contacts, and changed ones (upsert by id).
+    pub contacts: Vec<Contact>,
+    /// New threads; unique by (channel, address).
+    pub threads: Vec<Thread>,
+    /// Threads moved on.
+    pub thread_updates: Vec<ThreadUpdate>,
+    /// New conversations.
+    pub conversations: Vec<Conversation>,
+    /// Conversations changed.
+    pub conversation_updates: Vec<ConversationUpdate>,
+    /// New messages, notes, notices.
+    pub messages: Vec<MessageRow>,
+    /// Agents' load.
+    pub loads: Vec<AgentLoad>,
+    /// How commands ended. The same command id again is ignored.
+    pub outcomes: Vec<Outcome>,
+    /// Envelopes to be relayed.
+    pub outbox: Vec<OutboxRow>,
+    /// Outbox rows `(partition, through seq)` that are confirmed: deleted.
+    pub outbox_done: Vec<(String, u64)>,
+    /// Lanes moved on to this number.
+    pub lanes_done: Vec<LaneDone>,
+    /// Outbounds to be parked (upsert by message id).
+    pub park: Vec<Park>,
+    /// Messages that are parked no more.
+    pub unpark: Vec<MessageId>,
+    /// Attempts begun.
+    pub attempts: Vec<AttemptOpen>,
+    /// Attempts ended: `(message, part, exchange as JSON)`.
+    pub attempts_done: Vec<(MessageId, u16, Value)>,
+    /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
+    /// came first is joined now.
+    pub sent: Vec<(ChannelId, String, MessageId, u16)>,
+    /// Words on outbounds: by external id, or by message id. The message's state only rises; what
+    /// changed comes back in [`Committed`] and is written to the event log as `delivery`.
+    pub receipts: Vec<ReceiptWord>,
+    /// Watermarks; they only rise. Writes `seen` events for those that rose.
+    pub seen: Vec<Seen>,
+    /// Agent has read the conversation: unread = 0.
+    pub read: Vec<ConversationId>,
+    /// Dead letters (upsert by id).
+    pub dead: Vec<DeadLetter>,
+    /// Dead letters whose status changes: `replayed`, `dropped`. Only from `dead`, else Conflict.
+    pub dead_status: Vec<(MessageId, &'static str)>,
+    /// Live connections that came or went.
+    pub live: Vec<LiveChange>,
+    /// Channels that rest (`until`), and last errors.
+    pub channel_errors: Vec<(ChannelId, String, Option<Time>)>,
+    /// Who did what.
+    pub audit: Vec<Audit>,
+    /// Numbered last.
+    pub events: Vec<NewEvent>,
+}
+
+/// What a commit has to tell.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Committed {
+    /// Newest event number written; 0 if none.
+    pub last_event: u64,
+    /// Messages whose delivery state rose.
+    pub delivered: Vec<(MessageId, ReceiptState)>,
+}
+
+/// A thread moved on; guarded by version.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ThreadUpdate {
+    /// Which.
+    pub id: ThreadId,
+    /// The version it was decided on; another one is a Conflict.
+    pub version: i64,
+    /// New value.
+    pub last_seq: u64,
+    /// New value.
+    pub last_out_seq: u64,
+    /// New value: only ever becomes true.
+    pub verified: bool,
+}
+
+/// A conversation changed; guarded by version, which rises by one.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ConversationUpdate {
+    /// The row as it is to be; `row.version` is the version it was decided on.
+    pub row: Conversation,
+    /// The state it must be in; another one is a Conflict.
+    pub from: ConversationState,
+}
+
+/// An agent's load changes. `+1` only if online, active and `load < capacity` (else Conflict)
+/// unless `force`; never below zero.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AgentLoad {
+    /// Whose.
+    pub agent: AgentId,
+    /// By how much.
+    pub delta: i32,
+    /// An agent or supervisor said so: beyond the limit and offline too.
+    pub force: bool,
+    /// Sets `assigned_at`.
+    pub assigned_at: Option<Time>,
+}
+
+/// A lane performed its next number. A Conflict unless it is the last one plus one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LaneDone {
+    /// Which.
+    pub lane: ThreadId,
+    /// The number performed (or given up).
+    pub out_seq: u64,
+}
+
+/// An outbound waits in the store.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Park {
+    /// The envelope's id.
+    pub id: MessageId,
+    /// Lane.
+    pub lane: ThreadId,
+    /// Its number in the lane.
+    pub out_seq: u64,
+    /// Shard of the lane.
+    pub shard: u16,
+    /// Channel.
+    pub channel: ChannelId,
+    /// When it is due.
+    pub due: Time,
+    /// `retry`, `throttled`, `behind`, `paused`, `window`, `hold`, `unknown`.
+    pub reason: &'static str,
+    /// A sentence.
+    pub detail: Option<String>,
+    /// How often it was tried.
+    pub attempts: u32,
+    /// The envelope as JSON.
+    pub envelope: bytes::Bytes,
+}
+
+/// A side-effecting call is about to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AttemptOpen {
+    /// For which message.
+    pub message: MessageId,
+    /// Which part.
+    pub part: u16,
+    /// The lane's epoch.
+    pub epoch: i64,
+}
+
+/// A word on an outbound.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ReceiptWord {
+    /// Channel.
+    pub channel: ChannelId,
+    /// The provider's id, if the word came from the provider.
+    pub external_id: Option<String>,
+    /// Our id, if the word is our own.
+    pub message: Option<MessageId>,
+    /// What happened.
+    pub state: ReceiptState,
+    /// A sentence of why.
+    pub reason: Option<String>,
+    /// When.
+    pub at: Time,
+    /// How often it was tried so far, if our own word.
+    pub attempts: Option<u32>,
+}
+
+/// Everything up to these numbers was delivered or read by the contact. Outbound messages of the
+/// thread up to them become `delivered` or `read`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Which thread.
+    pub thread: ThreadId,
+    /// Watermark.
+    pub delivered: Option<u64>,
+    /// Watermark.
+    pub read: Option<u64>,
+}
+
+/// A live connection came or went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveChange {
+    /// Whose.
+    pub thread: ThreadId,
+    /// Which gateway holds it.
+    pub gateway: InstanceId,
+    /// Came (true) or went (the gateway's last one of that thread).
+    pub on: bool,
+}
