@@ -81,6 +81,18 @@ uuid_id! {
     CommandId = "command id";
 }
 
+/// Namespace of [`ThreadId::of`]; drawn once at random.
+const THREADS: Uuid = Uuid::from_u128(0x6d0c_55a3_9f5e_4b0b_8f0e_2b1c_7d42_a911);
+
+impl ThreadId {
+    /// The thread of an address on a channel: the same for everyone who asks, without a look-up, so
+    /// that a live connection can be registered before the first message is routed.
+    #[must_use]
+    pub fn of(channel: &ChannelId, address: &str) -> Self {
+        Self(Uuid::new_v5(&THREADS, format!("{channel}:{address}").as_bytes()))
+    }
+}
+
 /// A configured channel: its file's stem, `^[a-z][a-z0-9-]{0,39}$`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
