@@ -7,6 +7,7 @@
 mod contract;
 mod live;
 mod manifest;
+mod nudge;
 mod registry;
 mod reject;
 mod secret;
@@ -19,6 +20,7 @@ pub use contract::{
 };
 pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
 pub use manifest::{Link, Manifest, OutLimits, Problem};
+pub use nudge::LiveNudge;
 pub use registry::{Kind, OpenError};
 pub use reject::Reject;
 pub use secret::Secret;
