@@ -89,7 +89,10 @@ impl ThreadId {
     /// that a live connection can be registered before the first message is routed.
     #[must_use]
     pub fn of(channel: &ChannelId, address: &str) -> Self {
-        Self(Uuid::new_v5(&THREADS, format!("{channel}:{address}").as_bytes()))
+        Self(Uuid::new_v5(
+            &THREADS,
+            format!("{channel}:{address}").as_bytes(),
+        ))
     }
 }
 

@@ -8,6 +8,7 @@ mod content;
 mod envelope;
 mod ids;
 pub mod limits;
+mod live;
 mod open;
 mod receipt;
 mod time;
@@ -22,6 +23,7 @@ pub use ids::{
     MessageId, ThreadId, TokenId,
 };
 pub use limits::Violation;
+pub use live::{ContactTyping, LiveSignal, LogNudge, SignalBody};
 pub use receipt::{Receipt, ReceiptState};
 pub use time::{BadTime, Clock, ManualClock, SystemClock, Time};
 
