@@ -169,6 +169,10 @@ pub struct Park {
 pub struct AttemptOpen {
     /// For which message.
     pub message: MessageId,
+    /// In which lane.
+    pub lane: ThreadId,
+    /// Its number there.
+    pub out_seq: u64,
     /// Which part.
     pub part: u16,
     /// The lane's epoch.

@@ -76,7 +76,7 @@ pub struct LaneFacts {
     pub first_parked: Option<u64>,
     /// When that one is due.
     pub due: Option<Time>,
-    /// Attempts of its messages that are not yet recorded as sent.
+    /// Attempts of numbers after `done`, by `out_seq` and part: begun and perhaps not finished.
     pub attempts: Vec<Attempt>,
     /// Gateways that hold the contact's connections.
     pub gateways: Vec<patchbay_message::InstanceId>,

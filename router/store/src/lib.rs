@@ -32,7 +32,7 @@ pub use rows::{
 
 /// Exclusive duties and who is alive. Judged by the store's clock alone.
 #[async_trait]
-pub trait Leases {
+pub trait Leases: Send + Sync {
     /// Takes the lease if it is free or expired (the epoch rises), renews it if `owner` holds it.
     /// `None`: somebody else holds it.
     async fn lease(
@@ -62,7 +62,7 @@ pub trait Leases {
 
 /// Loading facts and committing changes.
 #[async_trait]
-pub trait Journal {
+pub trait Journal: Send + Sync {
     /// Everything wanted, from one consistent point in time.
     async fn facts(&self, want: &Want) -> Result<Facts, StoreError>;
 
@@ -105,7 +105,7 @@ pub struct Retention {
 
 /// What sinks need: lanes, what is parked, who is live.
 #[async_trait]
-pub trait Lanes {
+pub trait Lanes: Send + Sync {
     /// The state of these lanes; one that was never used is at zero.
     async fn lanes(&self, keys: &[ThreadId]) -> Result<Vec<LaneFacts>, StoreError>;
 
@@ -132,7 +132,7 @@ pub trait Lanes {
 
 /// What the API, the console and live connections read, and what they write besides commands.
 #[async_trait]
-pub trait Desk {
+pub trait Desk: Send + Sync {
     /// The thread of an address, if it has written before.
     async fn thread(
         &self,
@@ -236,5 +236,5 @@ pub struct Gauge {
 }
 
 /// All of it.
-pub trait Store: Leases + Journal + Lanes + Desk + Send + Sync + 'static {}
-impl<T: Leases + Journal + Lanes + Desk + Send + Sync + 'static> Store for T {}
+pub trait Store: Leases + Journal + Lanes + Desk + 'static {}
+impl<T: Leases + Journal + Lanes + Desk + 'static> Store for T {}
