@@ -3,7 +3,9 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use patchbay_message::{Attributes, Content, Envelope, Party, Receipt, ReplyHandle, Time};
+use patchbay_message::{
+    Attributes, Content, Envelope, MessageId, Party, Receipt, ReplyHandle, Time,
+};
 use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
@@ -80,6 +82,17 @@ pub struct Cx<'a> {
     pub token: &'a dyn Fn(TokenName) -> Option<Secret>,
 }
 
+impl Cx<'_> {
+    /// A new id for a message, of this time and these random bytes (RFC 9562, version 7).
+    #[must_use]
+    pub fn message_id(&self) -> MessageId {
+        let mut random = [0_u8; 10];
+        self.random.fill(&mut random);
+        let ms = u64::try_from(self.now.as_ms()).unwrap_or(0);
+        MessageId(uuid::Builder::from_unix_timestamp_millis(ms, &random).into_uuid())
+    }
+}
+
 /// A source of random bytes.
 pub trait Random: Send + Sync {
     /// Fills `bytes`.
@@ -117,6 +130,11 @@ pub enum Inbound {
 /// A message as the adapter read it; the normalizer makes an envelope of it.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct InboundMessage {
+    /// Our id of it, if the answer must name it; see [`Cx::message_id`]. Made by the normalizer
+    /// otherwise.
+    pub id: Option<MessageId>,
+    /// What the addresses of sender and recipient are.
+    pub handles: Handles,
     /// Who said it.
     pub sender: Party,
     /// To which of our handles; none where the channel has one only.
@@ -139,6 +157,18 @@ pub struct InboundMessage {
     pub thread_hints: Attributes,
     /// What else travels along.
     pub attributes: Attributes,
+}
+
+/// What the addresses of a channel are: tells the normalizer how to write each in one way only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Handles {
+    /// Ids of the provider's or ours: kept to the byte.
+    #[default]
+    Opaque,
+    /// Phone numbers: `tel:` and E.164. Short codes and names of senders are kept.
+    Phone,
+    /// Mailboxes: the domain in lower case.
+    Mailbox,
 }
 
 /// Lossy and short-lived.
@@ -192,6 +222,11 @@ pub enum Ask {
     },
     /// Send this frame back at once.
     Emit(String),
+    /// Answer a client's ping by [`LiveEvent::Pong`]; only the transport knows the newest number.
+    Pong {
+        /// What the client gave, as JSON.
+        at: Option<String>,
+    },
 }
 
 /// An outbound may ride on the answer until `deadline` passes.

@@ -16,7 +16,7 @@ pub mod verify;
 mod wire;
 
 pub use contract::{
-    Adapter, Ask, Channel, Cx, Decoded, Inbound, InboundMessage, Random, Signal, Slot,
+    Adapter, Ask, Channel, Cx, Decoded, Handles, Inbound, InboundMessage, Random, Signal, Slot,
 };
 pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
 pub use manifest::{Link, Manifest, OutLimits, Problem};

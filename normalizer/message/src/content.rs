@@ -9,6 +9,10 @@ use crate::{Attributes, Time, open::open_enum};
 /// One part of a message, and the fields of it this version does not know.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
 #[serde(untagged)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "nearly every part is a known one; a box would cost each an allocation"
+)]
 pub enum Content {
     /// A part of a kind this version knows.
     Known(Part),
@@ -92,6 +96,12 @@ macro_rules! parts {
             #[must_use]
             pub fn type_name(&self) -> &'static str {
                 match self { $(Self::$variant { .. } => $word,)* }
+            }
+
+            /// Fields this version does not know.
+            #[must_use]
+            pub fn extra(&self) -> &Attributes {
+                match self { $(Self::$variant { extra, .. } => extra,)* }
             }
         }
     };

@@ -3,6 +3,8 @@
 //! Plain serde types with newtype ids. Unknown fields are kept, every enum keeps values it does not
 //! know, and [`limits`] bounds every field. No IO, no clock but the [`Clock`] trait.
 
+mod bytes;
+mod check;
 mod command;
 mod content;
 mod envelope;
@@ -13,6 +15,7 @@ mod open;
 mod receipt;
 mod time;
 
+pub use bytes::BadEnvelope;
 pub use command::{Command, CommandName, Outcome, OutcomeStatus};
 pub use content::{Choice, Content, Fault, FaultState, Location, Media, Part, Severity};
 pub use envelope::{
@@ -22,7 +25,7 @@ pub use ids::{
     AgentId, BadId, ChannelId, CommandId, ContactId, ConversationId, GroupId, InstanceId,
     MessageId, ThreadId, TokenId,
 };
-pub use limits::Violation;
+pub use limits::{Rule, Violation};
 pub use live::{ContactTyping, LiveSignal, LogNudge, SignalBody};
 pub use receipt::{Receipt, ReceiptState};
 pub use time::{BadTime, Clock, ManualClock, SystemClock, Time};

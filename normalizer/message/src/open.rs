@@ -60,7 +60,7 @@ macro_rules! open_enum {
             fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
                 schemars::json_schema!({
                     "type": "string",
-                    "description": concat!("Open list: readers keep values they do not know."),
+                    "description": "Open list: readers keep values they do not know.",
                     "examples": Self::WORDS,
                 })
             }
