@@ -49,15 +49,17 @@ pub struct Changes {
     pub outbox: Vec<OutboxRow>,
     /// Outbox rows `(partition, through seq)` that are confirmed: deleted.
     pub outbox_done: Vec<(String, u64)>,
-    /// Lanes moved on to this number.
+    /// Lanes moved on to this number; several of one lane stand in order.
     pub lanes_done: Vec<LaneDone>,
     /// Outbounds to be parked (upsert by message id).
     pub park: Vec<Park>,
     /// Messages that are parked no more.
     pub unpark: Vec<MessageId>,
-    /// Attempts begun.
+    /// Attempts begun. The same part of the same message again is begun anew: its exchange is
+    /// cleared.
     pub attempts: Vec<AttemptOpen>,
-    /// Attempts ended: `(message, part, exchange as JSON)`.
+    /// Attempts ended: `(message, part, exchange as JSON)`; written after `attempts`, so that one
+    /// commit can hold both of the same part.
     pub attempts_done: Vec<(MessageId, u16, Value)>,
     /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
     /// came first is joined now.

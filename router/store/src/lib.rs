@@ -209,7 +209,8 @@ pub trait Desk: Send + Sync {
 
     /// Pause, backlog and last error of every channel that has any.
     async fn channel_states(&self) -> Result<Vec<ChannelState>, StoreError>;
-    /// Pauses or resumes a channel; sinks notice by the event and by asking.
+    /// Pauses or resumes (`None`) a channel; sinks notice by the event and by asking. Resuming
+    /// makes what is parked as `paused` on it due at once.
     async fn pause_channel(
         &self,
         channel: &ChannelId,
