@@ -3,14 +3,20 @@
 //! One trait, two implementations (`embedded`: a SQLite journal in this process; `rabbitmq`), one
 //! conformance suite. The bus transports; the store remembers. It knows envelopes as bytes only.
 
+mod embedded;
+mod meter;
 mod partition;
 
 use std::{fmt, sync::Arc};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+pub use embedded::{EmbeddedBus, EmbeddedOptions};
 pub use partition::{HASH_NAME, partition_of};
-use patchbay_message::MessageId;
+use patchbay_message::{MessageId, limits::ENVELOPE_BYTES_MAX};
+
+/// The largest body the bus takes, bytes: an envelope at its bound and what the router adds to it.
+pub const BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 16 * 1024;
 
 /// A durable queue: one of a fixed number, chosen by hash, see [`partition_of`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -168,5 +174,23 @@ impl Delivery {
     /// it again).
     pub fn ack(self) {
         self.acker.sink.ack(self.acker.tag);
+    }
+}
+
+/// Refuses a batch that holds a message past [`BODY_BYTES_MAX`]; nothing of it is published.
+fn check_size(batch: &[(Queue, Message)]) -> Result<(), PublishError> {
+    match batch
+        .iter()
+        .find(|(_, message)| message.body.len() > BODY_BYTES_MAX)
+    {
+        Some((_, message)) => {
+            meter::bound_hit("body_bytes_max");
+            Err(PublishError::Refused(format!(
+                "message {} has {} bytes, {BODY_BYTES_MAX} at most are allowed",
+                message.id,
+                message.body.len()
+            )))
+        }
+        None => Ok(()),
     }
 }

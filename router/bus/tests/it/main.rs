@@ -1,0 +1,7 @@
+//! One conformance suite for both buses, and for each what only it has to survive.
+
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
+mod conformance;
+mod embedded;
+mod support;
