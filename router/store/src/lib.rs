@@ -4,6 +4,7 @@
 //! Writing goes one way only: whoever owns a duty loads facts, decides without IO, and commits a
 //! [`Changes`] under its fences. All of it happens or nothing does.
 
+pub mod blobs;
 mod changes;
 mod error;
 mod facts;
