@@ -4,7 +4,7 @@
 use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 
 use arc_swap::ArcSwap;
-use patchbay_message::ChannelId;
+use patchbay_message::{ChannelId, ChannelRef};
 use patchbay_sdk::{Channel, Manifest};
 
 /// One configured channel, ready for use.
@@ -19,6 +19,17 @@ pub struct OpenChannel {
     pub limits: SendLimits,
     /// `retry` of its file.
     pub retry: RetryPolicy,
+}
+
+impl OpenChannel {
+    /// How envelopes name it.
+    #[must_use]
+    pub fn channel_ref(&self) -> ChannelRef {
+        ChannelRef {
+            id: self.id.clone(),
+            kind: self.kind.id.to_owned(),
+        }
+    }
 }
 
 impl fmt::Debug for OpenChannel {

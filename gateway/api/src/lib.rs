@@ -1,1 +1,6 @@
-//! patchbay-api
+//! The agents' API: REST, live events, OpenAPI. See docs/api.md.
+
+pub mod media;
+mod problem;
+
+pub use problem::Problem;

@@ -1,0 +1,167 @@
+//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 mistakes in the configuration.
+
+mod check;
+mod schema;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use anyhow::Context as _;
+use clap::{Parser, Subcommand};
+use patchbay_config::{Config, Files, Loaded, Loader, Mistakes};
+use patchbay_sdk::Kind;
+use tokio_util::sync::CancellationToken;
+
+use crate::{observe, open, roles, roles::Roles};
+
+/// Exit code of mistakes in the configuration.
+const CONFIG: u8 = 3;
+
+/// Channel-adapter gateway and message bus for customer service.
+#[derive(Debug, Parser)]
+#[command(name = "patchbay", version, about, arg_required_else_help = true)]
+struct Cli {
+    /// Folder with patchbay.toml and channels/.
+    #[arg(
+        long,
+        short,
+        env = "PATCHBAY_CONFIG",
+        default_value = "config",
+        global = true
+    )]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Plays every role in one process, by default on the embedded bus and SQLite.
+    Up,
+    /// Plays the gateway: sockets, API, console.
+    Gateway,
+    /// Plays the router: conversations, assignment, outbox.
+    Router,
+    /// Plays the sinks: sending, retry, dead letters.
+    Sinks,
+    /// Reads every file, prints every mistake with its place, and touches nothing else.
+    Check {
+        /// Absent secrets are no mistake.
+        #[arg(long)]
+        offline: bool,
+    },
+    /// Prints a JSON Schema.
+    Schema {
+        /// `envelope`, `config`, `channel`, or a kind for its options.
+        #[arg(default_value = "envelope")]
+        what: String,
+    },
+}
+
+/// The program, with these kinds of channel. A third party links adapters of its own by calling
+/// this with a longer list.
+#[must_use]
+pub fn main(kinds: &'static [Kind]) -> ExitCode {
+    let cli = Cli::parse();
+    // One TLS provider; others ask for the process's default.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    match run(cli, kinds) {
+        Ok(code) => code,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli, kinds: &'static [Kind]) -> anyhow::Result<ExitCode> {
+    match cli.command {
+        Command::Up => serve(&cli.config, kinds, Roles::ALL),
+        Command::Gateway => serve(
+            &cli.config,
+            kinds,
+            Roles {
+                gateway: true,
+                ..Roles::NONE
+            },
+        ),
+        Command::Router => serve(
+            &cli.config,
+            kinds,
+            Roles {
+                router: true,
+                ..Roles::NONE
+            },
+        ),
+        Command::Sinks => serve(
+            &cli.config,
+            kinds,
+            Roles {
+                sinks: true,
+                ..Roles::NONE
+            },
+        ),
+        Command::Check { offline } => Ok(check::check(&cli.config, kinds, offline)),
+        Command::Schema { what } => schema::print(&what, kinds),
+    }
+}
+
+fn serve(folder: &PathBuf, kinds: &'static [Kind], roles: Roles) -> anyhow::Result<ExitCode> {
+    let loaded = match load(folder) {
+        Ok(loaded) => loaded,
+        Err(mistakes) => return Ok(report(&mistakes)),
+    };
+    if let Err(mistakes) = open::channels(&loaded.channels, kinds) {
+        return Ok(report(&mistakes));
+    }
+    observe::log_to_stderr(&loaded.config.log)?;
+    #[cfg(feature = "failpoints")]
+    let _failpoints = fail::FailScenario::setup();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("start the runtime")?;
+    runtime.block_on(async {
+        let stop = stop_on_signal()?;
+        roles::run(loaded, kinds, roles, stop, |config| announce(config, roles)).await
+    })?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn load(folder: &PathBuf) -> Result<Loaded, Mistakes> {
+    let files = Files::read(folder)?;
+    Loader::from_process(folder).load(&files)
+}
+
+fn report(mistakes: &Mistakes) -> ExitCode {
+    eprintln!("{}", mistakes.styled());
+    ExitCode::from(CONFIG)
+}
+
+/// SIGTERM and SIGINT stop gracefully; a second one at once.
+fn stop_on_signal() -> anyhow::Result<CancellationToken> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut term = signal(SignalKind::terminate()).context("listen for SIGTERM")?;
+    let mut int = signal(SignalKind::interrupt()).context("listen for SIGINT")?;
+    let stop = CancellationToken::new();
+    let stopped = stop.clone();
+    tokio::spawn(async move {
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        stopped.cancel();
+        tokio::select! { _ = term.recv() => {}, _ = int.recv() => {} }
+        tracing::warn!("stopped at once; what was in flight is redelivered at the next start");
+        std::process::exit(130);
+    });
+    Ok(stop)
+}
+
+/// Tells a person who started this by hand where to look.
+fn announce(config: &Config, roles: Roles) {
+    if roles.gateway {
+        let url = open::public_url(config);
+        println!("demo     {url}/demo");
+        println!("console  {url}/console/");
+        println!("widget   {url}/widget.js");
+        println!("api      {url}/api/v1/openapi.json");
+    }
+    println!("admin    http://{}/readyz", config.admin.listen);
+}
