@@ -100,6 +100,8 @@ pub enum BlobsUrl {
     S3 {
         /// The bucket's name.
         bucket: String,
+        /// Before every object's name; empty, or a path without slashes around it.
+        prefix: String,
         /// `https://..` of a server that is not Amazon's.
         endpoint: Option<String>,
         /// For the signature. Default: `us-east-1`.
@@ -145,6 +147,7 @@ fn s3(text: &str) -> Result<BlobsUrl, String> {
     let bucket = url.host_str().expect("`address` saw a host").to_owned();
     Ok(BlobsUrl::S3 {
         bucket,
+        prefix: url.path().trim_matches('/').to_owned(),
         endpoint,
         region,
     })
@@ -186,10 +189,16 @@ impl fmt::Display for BlobsUrl {
             Self::File => f.write_str("file"),
             Self::S3 {
                 bucket,
-                endpoint: Some(endpoint),
+                prefix,
+                endpoint,
                 region,
-            } => write!(f, "s3://{bucket}?endpoint={endpoint}&region={region}"),
-            Self::S3 { bucket, region, .. } => write!(f, "s3://{bucket}?region={region}"),
+            } => {
+                let separator = if prefix.is_empty() { "" } else { "/" };
+                write!(f, "s3://{bucket}{separator}{prefix}?region={region}")?;
+                endpoint
+                    .iter()
+                    .try_for_each(|endpoint| write!(f, "&endpoint={endpoint}"))
+            }
         }
     }
 }

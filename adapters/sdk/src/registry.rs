@@ -1,7 +1,6 @@
 //! The object-safe face of an [`Adapter`]: what the list of adapters holds.
 
 use schemars::Schema;
-use serde::de::IntoDeserializer;
 
 use crate::{Adapter, Channel, Manifest, Problem};
 
@@ -19,9 +18,9 @@ pub struct Kind {
 /// Why a channel could not be opened.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum OpenError {
-    /// The options do not have the kind's shape; serde's sentence.
-    #[error("{0}")]
-    Shape(String),
+    /// The options do not have the kind's shape: where serde stopped, and its sentence.
+    #[error("{}: {}", .0.path, .0.sentence)]
+    Shape(Problem),
     /// The options have the shape and are wrong.
     #[error("{} mistakes in the options", .0.len())]
     Problems(Vec<Problem>),
@@ -44,8 +43,12 @@ fn schema<A: Adapter>() -> Schema {
 }
 
 fn open<A: Adapter>(options: serde_json::Value) -> Result<Box<dyn Channel>, OpenError> {
-    let options = serde::Deserialize::deserialize(options.into_deserializer())
-        .map_err(|error: serde_json::Error| OpenError::Shape(error.to_string()))?;
+    let options = serde_path_to_error::deserialize(options).map_err(|error| {
+        OpenError::Shape(Problem::new(
+            error.path().to_string(),
+            error.inner().to_string(),
+        ))
+    })?;
     let channel = A::open(options).map_err(OpenError::Problems)?;
     Ok(Box::new(channel))
 }

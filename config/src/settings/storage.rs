@@ -132,7 +132,7 @@ impl Default for Retention {
 #[derive(Debug, Clone, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Blobs {
-    /// `file` (a folder in `data_dir`) or `s3://bucket?endpoint=https://..&region=..`. Default: `file`.
+    /// `file` (a folder in `data_dir`) or `s3://bucket/prefix?endpoint=https://..&region=..`. Default: `file`.
     pub url: BlobsUrl,
     /// S3 only: the access key's id.
     pub access_key: Option<Secret>,
