@@ -30,6 +30,7 @@ pub use mistake::{Mistake, Mistakes};
 pub use secret::Secret;
 pub use settings::Config;
 pub use shape::Trouble;
+pub use suggest::hint;
 pub use units::{ByteSize, Duration};
 pub use url::{BlobsUrl, BusUrl, PublicUrl, StoreUrl};
 

@@ -81,8 +81,9 @@ pub(crate) fn closest<'k>(name: &str, known: impl IntoIterator<Item = &'k str>) 
         .map(|(_, known)| known)
 }
 
-/// The hint under an unknown name.
-pub(crate) fn hint<'k>(name: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
+/// The hint under an unknown name: "did you mean", or what there is.
+#[must_use]
+pub fn hint<'k>(name: &str, known: impl IntoIterator<Item = &'k str> + Clone) -> String {
     if let Some(meant) = closest(name, known.clone()) {
         return format!("did you mean `{meant}`?");
     }
