@@ -5,11 +5,16 @@
 //! [`Changes`] under its fences. All of it happens or nothing does.
 
 pub mod blobs;
+mod bucket;
 mod changes;
+pub mod check;
 mod error;
 mod facts;
+pub mod limits;
+mod meter;
 mod query;
 mod rows;
+mod sqlite;
 
 use std::time::Duration;
 
@@ -30,6 +35,7 @@ pub use rows::{
     Event, Group, MessageKind, MessageRow, NewEvent, OutboxRow, Presence, Role, Strategy, Thread,
     Token,
 };
+pub use sqlite::{SqliteOptions, SqliteStore};
 
 /// Exclusive duties and who is alive. Judged by the store's clock alone.
 #[async_trait]

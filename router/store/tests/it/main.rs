@@ -1,5 +1,9 @@
-//! What the store promises, over every backend.
+//! The store's tests: one conformance suite that every backend passes, and what each backend
+//! promises beyond it.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
 mod blobs;
+mod conformance;
+mod sqlite;
+mod world;

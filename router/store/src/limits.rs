@@ -1,0 +1,10 @@
+//! Bounds on what one call reads.
+
+/// Rows one call answers with, at most, whatever is asked for.
+pub const ROWS_MAX: u32 = 1000;
+/// Conversations whose snooze has ended, loaded at once.
+pub const WOKEN_MAX: u32 = 256;
+/// Conversations an agent may have at once, if nobody says otherwise.
+pub const CAPACITY_DEFAULT: u32 = 5;
+/// Conversations an agent may have at once, at most.
+pub const CAPACITY_MAX: u32 = 1000;

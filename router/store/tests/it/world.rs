@@ -1,0 +1,186 @@
+//! Rows to test with, and the shortest way to have a contact, a thread and a conversation.
+
+use std::{sync::Arc, time::Duration};
+
+use patchbay_message::{
+    AgentId, Attributes, ChannelId, ContactId, Content, ConversationId, Direction, GroupId,
+    InstanceId, MessageId, Party, ReceiptState, SystemClock, ThreadId, Time,
+};
+use patchbay_store::{
+    AgentUpdate, Changes, Contact, Conversation, ConversationState, Fence, Group, MessageKind,
+    MessageRow, Presence, Role, Store, Strategy, Thread,
+};
+
+pub(crate) type Dyn = Arc<dyn Store>;
+
+/// Long enough that nothing expires while a test runs.
+pub(crate) const LONG: Duration = Duration::from_secs(600);
+
+pub(crate) fn now() -> Time {
+    patchbay_message::Clock::now(&SystemClock)
+}
+
+pub(crate) fn web() -> ChannelId {
+    ChannelId::new("web").expect("a good name")
+}
+
+pub(crate) fn contact(name: &str) -> Contact {
+    Contact {
+        id: ContactId::new(),
+        name: Some(name.to_owned()),
+        locale: Some("en".to_owned()),
+        attributes: Attributes::new(),
+        created_at: now(),
+    }
+}
+
+pub(crate) fn thread(contact: &Contact, address: &str) -> Thread {
+    Thread {
+        id: ThreadId::new(),
+        channel: web(),
+        channel_kind: "webchat".to_owned(),
+        address: address.to_owned(),
+        contact_id: contact.id,
+        partition: 3,
+        verified: false,
+        last_seq: 0,
+        last_out_seq: 0,
+        delivered_seq: 0,
+        read_seq: 0,
+        version: 0,
+    }
+}
+
+pub(crate) fn conversation(thread: &Thread, state: ConversationState) -> Conversation {
+    let at = now();
+    Conversation {
+        id: ConversationId::new(),
+        contact_id: thread.contact_id,
+        thread_id: thread.id,
+        channel: thread.channel.clone(),
+        partition: thread.partition,
+        state,
+        group_id: None,
+        agent_id: None,
+        last_agent_id: None,
+        waiting_since: None,
+        snoozed_until: None,
+        created_at: at,
+        updated_at: at,
+        last_pos: 0,
+        unread: 0,
+        last_preview: None,
+        last_from: None,
+        last_message_at: None,
+        version: 0,
+    }
+}
+
+pub(crate) fn inbound(of: &Conversation, n: u64) -> MessageRow {
+    MessageRow {
+        id: MessageId::new(),
+        conversation_id: of.id,
+        thread_id: of.thread_id,
+        pos: n,
+        thread_seq: Some(n),
+        out_seq: None,
+        kind: MessageKind::Message,
+        direction: Direction::Inbound,
+        sender: Party {
+            address: "visitor".to_owned(),
+            ..Party::default()
+        },
+        agent_id: None,
+        content: vec![Content::text(format!("message {n}"))],
+        external_id: None,
+        at: now(),
+        state: None,
+        reason: None,
+        attempts: 0,
+    }
+}
+
+/// An outbound; its lane number is its thread number.
+pub(crate) fn outbound(of: &Conversation, n: u64) -> MessageRow {
+    MessageRow {
+        direction: Direction::Outbound,
+        out_seq: Some(n),
+        state: Some(ReceiptState::Queued),
+        ..inbound(of, n)
+    }
+}
+
+/// A contact with one thread and one conversation, in the store.
+pub(crate) struct Talk {
+    pub(crate) contact: Contact,
+    pub(crate) thread: Thread,
+    pub(crate) conversation: Conversation,
+}
+
+pub(crate) async fn talk(store: &Dyn, name: &str, state: ConversationState) -> Talk {
+    talk_with(store, name, state, |_| {}).await
+}
+
+/// The same, with the last word on the conversation's row.
+pub(crate) async fn talk_with(
+    store: &Dyn,
+    name: &str,
+    state: ConversationState,
+    change: impl FnOnce(&mut Conversation),
+) -> Talk {
+    let contact = contact(name);
+    let thread = thread(&contact, &format!("{name}@example"));
+    let mut conversation = conversation(&thread, state);
+    change(&mut conversation);
+    let changes = Changes {
+        contacts: vec![contact.clone()],
+        threads: vec![thread.clone()],
+        conversations: vec![conversation.clone()],
+        ..Changes::default()
+    };
+    store.commit(changes).await.expect("a new talk");
+    Talk {
+        contact,
+        thread,
+        conversation,
+    }
+}
+
+pub(crate) async fn lease(store: &Dyn, name: &str) -> Fence {
+    store
+        .lease(name, &InstanceId::new(), LONG)
+        .await
+        .expect("the store answers")
+        .expect("the lease is free")
+}
+
+pub(crate) async fn agent(store: &Dyn, name: &str, capacity: u32) -> AgentId {
+    let id = AgentId::new();
+    let update = AgentUpdate {
+        id,
+        name: Some(name.to_owned()),
+        role: Some(Role::Agent),
+        capacity: Some(capacity),
+        groups: None,
+        active: None,
+    };
+    store.save_agent(&update).await.expect("a new agent");
+    store
+        .presence(id, Presence::Online)
+        .await
+        .expect("comes online");
+    id
+}
+
+pub(crate) async fn group(store: &Dyn, name: &str, members: &[AgentId]) -> GroupId {
+    let id = GroupId::new();
+    let group = Group {
+        id,
+        name: name.to_owned(),
+        strategy: Strategy::RoundRobin,
+        members: members.to_vec(),
+        channels: Vec::new(),
+    };
+    store.save_group(&group).await.expect("a new group");
+    id
+}
