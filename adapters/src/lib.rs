@@ -1,6 +1,8 @@
 //! The list of adapters: one file each, one line here.
 
+pub mod webchat;
+
 use patchbay_sdk::Kind;
 
 /// Every kind of channel that is built in.
-pub const ALL: &[Kind] = &[];
+pub const ALL: &[Kind] = &[Kind::of::<webchat::WebChat>()];

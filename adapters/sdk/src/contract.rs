@@ -116,6 +116,35 @@ pub struct Decoded {
     pub slot: Option<Slot>,
 }
 
+impl Decoded {
+    /// Nothing came in; only an answer goes back.
+    #[must_use]
+    pub fn answer(proof: Verified, confirmed: Reply) -> Self {
+        Self {
+            proof,
+            items: Vec::new(),
+            asks: Vec::new(),
+            confirmed,
+            refused: Reply::unavailable(),
+            slot: None,
+        }
+    }
+
+    /// The same, and this came in.
+    #[must_use]
+    pub fn with(mut self, item: Inbound) -> Self {
+        self.items.push(item);
+        self
+    }
+
+    /// The same, and this is to be done.
+    #[must_use]
+    pub fn asking(mut self, ask: Ask) -> Self {
+        self.asks.push(ask);
+        self
+    }
+}
+
 /// One thing that came in.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Inbound {

@@ -5,12 +5,14 @@
 //! ([`Channel::decode`]) and outbound envelopes to requests ([`Channel::send`]).
 
 mod contract;
+mod json;
 mod live;
 mod manifest;
 mod nudge;
+pub mod options;
+mod plain;
 mod registry;
 mod reject;
-mod secret;
 mod send;
 pub mod verify;
 mod wire;
@@ -18,12 +20,15 @@ mod wire;
 pub use contract::{
     Adapter, Ask, Channel, Cx, Decoded, Handles, Inbound, InboundMessage, Random, Signal, Slot,
 };
+pub use json::parse_json;
 pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
 pub use manifest::{Link, Manifest, OutLimits, Problem};
 pub use nudge::LiveNudge;
+pub use patchbay_config::Secret;
+pub use plain::plain_text;
 pub use registry::{Kind, OpenError};
 pub use reject::Reject;
-pub use secret::Secret;
+
 pub use send::{
     Answer, Effect, Exchange, HttpOut, LiveOut, Request, Scope, SendError, Sent, Step, TokenName,
 };

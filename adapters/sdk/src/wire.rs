@@ -1,7 +1,12 @@
 //! What comes in over a transport, and what goes back at once.
 
+use std::borrow::Cow;
+
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use patchbay_message::Party;
+
+/// When to send again what could not be stored, seconds.
+const RETRY_AFTER_S: u16 = 5;
 
 /// What came in, by transport.
 #[derive(Debug, Clone, Copy)]
@@ -27,6 +32,27 @@ pub struct HttpIn<'a> {
     pub headers: &'a HeaderMap,
     /// Raw body.
     pub body: &'a [u8],
+}
+
+impl<'a> HttpIn<'a> {
+    /// The first query parameter of this name, decoded.
+    #[must_use]
+    pub fn query_value(&self, name: &str) -> Option<Cow<'a, str>> {
+        let mut pairs = form_urlencoded::parse(self.query.as_bytes());
+        pairs.find(|(key, _)| key == name).map(|(_, value)| value)
+    }
+
+    /// The token of `Authorization: Bearer` (RFC 6750, section 2.1).
+    #[must_use]
+    pub fn bearer(&self) -> Option<&'a str> {
+        let (scheme, token) = self
+            .headers
+            .get(header::AUTHORIZATION)?
+            .to_str()
+            .ok()?
+            .split_once(' ')?;
+        scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+    }
 }
 
 /// What a connection knows between its frames; empty for a single request.
@@ -76,6 +102,35 @@ impl Reply {
             headers,
             body: body.to_string().into_bytes(),
         }
+    }
+
+    /// A problem document (RFC 9457).
+    #[must_use]
+    pub fn problem(status: StatusCode, code: &str, detail: &str) -> Self {
+        let body = serde_json::json!({
+            "type": "about:blank",
+            "title": status.canonical_reason(),
+            "status": status.as_u16(),
+            "detail": detail,
+            "code": code,
+        });
+        let kind = HeaderValue::from_static("application/problem+json");
+        Self::Http {
+            status,
+            headers: HeaderMap::from_iter([(header::CONTENT_TYPE, kind)]),
+            body: body.to_string().into_bytes(),
+        }
+    }
+
+    /// 503: nothing was taken, the same may be sent again.
+    #[must_use]
+    pub fn unavailable() -> Self {
+        let detail = "the message could not be stored; send it again";
+        let mut reply = Self::problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
+        if let Self::Http { headers, .. } = &mut reply {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        }
+        reply
     }
 
     /// Nothing on the socket.
