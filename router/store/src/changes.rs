@@ -20,7 +20,11 @@ pub struct Fence {
     pub epoch: i64,
 }
 
-/// One commit. Order of writing: fences, inserts, guarded updates, and the event log last.
+/// One commit. Order of writing: fences, inserts, guarded updates, and the event log last: first
+/// `events` in their order, then `delivery` for states that rose, then `seen` for watermarks that
+/// rose.
+///
+/// Rows that no backend can hold (see [`crate::check`]) are Refused before anything is written.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Changes {
     /// Every duty this commit acts for. A mismatch is [`crate::CommitError::Fenced`].
@@ -35,25 +39,27 @@ pub struct Changes {
     pub threads: Vec<Thread>,
     /// Threads moved on.
     pub thread_updates: Vec<ThreadUpdate>,
-    /// New conversations.
+    /// New conversations, with the version they begin with.
     pub conversations: Vec<Conversation>,
     /// Conversations changed.
     pub conversation_updates: Vec<ConversationUpdate>,
-    /// New messages, notes, notices.
+    /// New messages, notes, notices. A `pos`, `thread_seq` or `out_seq` that is taken is a Conflict.
     pub messages: Vec<MessageRow>,
     /// Agents' load.
     pub loads: Vec<AgentLoad>,
     /// How commands ended. The same command id again is ignored.
     pub outcomes: Vec<Outcome>,
-    /// Envelopes to be relayed.
+    /// Envelopes to be relayed. Numbers of a partition only rise, also after their rows are gone;
+    /// else a Conflict.
     pub outbox: Vec<OutboxRow>,
     /// Outbox rows `(partition, through seq)` that are confirmed: deleted.
     pub outbox_done: Vec<(String, u64)>,
     /// Lanes moved on to this number; several of one lane stand in order.
     pub lanes_done: Vec<LaneDone>,
-    /// Outbounds to be parked (upsert by message id).
+    /// Outbounds to be parked (upsert by message id), written after `unpark` and `lanes_done`. A
+    /// number that the lane has done already is a Conflict.
     pub park: Vec<Park>,
-    /// Messages that are parked no more.
+    /// Messages that are parked no more. [`LaneDone`] does the same for its number.
     pub unpark: Vec<MessageId>,
     /// Attempts begun. The same part of the same message again is begun anew: its exchange is
     /// cleared.
@@ -62,22 +68,28 @@ pub struct Changes {
     /// commit can hold both of the same part.
     pub attempts_done: Vec<(MessageId, u16, Value)>,
     /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
-    /// came first is joined now.
+    /// came first is joined now. Name all parts of a message in one commit: a message is as far as
+    /// the least of the parts known (a part no word was said of has no say until there is one, but
+    /// holds the message back), and a part that failed or expired fails it. One id for several
+    /// parts of a message counts once. An id that the provider uses again means the newer message.
     pub sent: Vec<(ChannelId, String, MessageId, u16)>,
-    /// Words on outbounds: by external id, or by message id. The message's state only rises; what
-    /// changed comes back in [`Committed`] and is written to the event log as `delivery`.
+    /// Words on outbounds: by external id (on a part), or by message id (on the whole message). States
+    /// only rise, see [`ReceiptState::rank`]; what rose comes back in [`Committed`] and is written to
+    /// the event log as `delivery`, with `{"conversation_id", "message_id", "delivery": {"state",
+    /// "reason", "attempts"}}`. Words on messages that are not there, or not outbound, are ignored.
     pub receipts: Vec<ReceiptWord>,
-    /// Watermarks; they only rise. Writes `seen` events for those that rose.
+    /// Watermarks; they only rise. Writes `seen` events for those that rose, with
+    /// `{"conversation_id", "delivered", "read"}`.
     pub seen: Vec<Seen>,
-    /// Agent has read the conversation: unread = 0.
+    /// Agent has read the conversation: unread = 0. The version stays.
     pub read: Vec<ConversationId>,
-    /// Dead letters (upsert by id).
+    /// Dead letters (upsert by id, status included).
     pub dead: Vec<DeadLetter>,
     /// Dead letters whose status changes: `replayed`, `dropped`. Only from `dead`, else Conflict.
     pub dead_status: Vec<(MessageId, &'static str)>,
     /// Live connections that came or went.
     pub live: Vec<LiveChange>,
-    /// Channels that rest (`until`), and last errors.
+    /// Last errors, and until when the channel rests; no time leaves that as it is.
     pub channel_errors: Vec<(ChannelId, String, Option<Time>)>,
     /// Who did what.
     pub audit: Vec<Audit>,
@@ -119,7 +131,7 @@ pub struct ConversationUpdate {
 }
 
 /// An agent's load changes. `+1` only if online, active and `load < capacity` (else Conflict)
-/// unless `force`; never below zero.
+/// unless `force`; never below zero. An agent who is not there is a Conflict.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AgentLoad {
     /// Whose.
@@ -132,7 +144,8 @@ pub struct AgentLoad {
     pub assigned_at: Option<Time>,
 }
 
-/// A lane performed its next number. A Conflict unless it is the last one plus one.
+/// A lane performed its next number. A Conflict unless it is the last one plus one. What is parked
+/// in the lane up to that number is forgotten.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LaneDone {
     /// Which.
@@ -201,7 +214,8 @@ pub struct ReceiptWord {
 }
 
 /// Everything up to these numbers was delivered or read by the contact. Outbound messages of the
-/// thread up to them become `delivered` or `read`.
+/// thread up to them become `delivered` or `read`. What is read was delivered; numbers past the
+/// thread's newest count as the newest. The thread's version stays.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Seen {
     /// Which thread.

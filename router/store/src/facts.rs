@@ -26,11 +26,12 @@ pub struct Want {
     pub commands: Vec<CommandId>,
     /// Every agent and group (they are few), if true.
     pub desk: bool,
-    /// Conversations that wait for an agent, oldest first, at most this many.
+    /// Conversations that wait for an agent (new or waiting) by `waiting_since`, else `created_at`,
+    /// oldest first, at most this many.
     pub waiting: u32,
     /// Conversations whose snooze has ended by then, at most 256.
     pub snoozed_until: Option<Time>,
-    /// Newest outbox seq of this partition.
+    /// Newest outbox seq of this partition, relayed rows included.
     pub outbox: Option<String>,
 }
 

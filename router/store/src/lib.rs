@@ -40,8 +40,9 @@ pub use sqlite::{SqliteOptions, SqliteStore};
 /// Exclusive duties and who is alive. Judged by the store's clock alone.
 #[async_trait]
 pub trait Leases: Send + Sync {
-    /// Takes the lease if it is free or expired (the epoch rises), renews it if `owner` holds it.
-    /// `None`: somebody else holds it.
+    /// Takes the lease if it is free or expired (the epoch rises), renews it if `owner` holds it:
+    /// also when it has expired but nobody else has taken it, the epoch is the same then. `None`:
+    /// somebody else holds it.
     async fn lease(
         &self,
         name: &str,
@@ -52,10 +53,12 @@ pub trait Leases: Send + Sync {
     /// Renews several leases at once; answers which of them are still held with the same epoch.
     async fn renew(&self, fences: &[Fence], ttl: Duration) -> Result<Vec<Fence>, StoreError>;
 
-    /// Gives leases up, if still held with the same epoch.
+    /// Gives leases up, if still held with the same epoch. From then on their fences are refused:
+    /// commit first, then release.
     async fn release(&self, fences: &[Fence]) -> Result<(), StoreError>;
 
-    /// Says that this instance is alive in a role; answers how many are, itself included.
+    /// Says that this instance is alive in a role for `ttl` from now; answers how many are in that
+    /// role, itself included.
     async fn beat(
         &self,
         instance: &InstanceId,
@@ -73,8 +76,9 @@ pub trait Journal: Send + Sync {
     /// Everything wanted, from one consistent point in time.
     async fn facts(&self, want: &Want) -> Result<Facts, StoreError>;
 
-    /// All of it or nothing. Concurrent commits may be grouped into one transaction; a failing one
-    /// does not harm the others.
+    /// All of it or nothing, durable when it returns. Concurrent commits may be grouped into one
+    /// transaction; a failing one does not harm the others. If the future is dropped, or the error
+    /// is [`CommitError::Store`], the commit may have happened or not: `processed` tells.
     async fn commit(&self, changes: Changes) -> Result<Committed, CommitError>;
 
     /// Outbox rows of a partition after `seq`, in order: what a take-over has to relay first.
@@ -88,8 +92,8 @@ pub trait Journal: Send + Sync {
     /// How a command ended, if it has.
     async fn outcome(&self, command: CommandId) -> Result<Option<Outcome>, StoreError>;
 
-    /// Deletes what is past its retention bound, at most `limit` rows of each kind; answers how
-    /// many rows went.
+    /// Deletes what is past its retention bound, at most `limit` rows of each kind, oldest first;
+    /// answers how many rows went. Call again while it answers more than zero.
     async fn sweep(&self, retention: &Retention, limit: u32) -> Result<u64, StoreError>;
 }
 
@@ -102,7 +106,7 @@ pub struct Retention {
     pub processed: Duration,
     /// Event log.
     pub events: Duration,
-    /// Finished attempts and receipts.
+    /// Receipts, and attempts of numbers that their lane has done.
     pub receipts: Duration,
     /// Dead letters that were dropped or replayed.
     pub dead: Duration,
@@ -116,15 +120,18 @@ pub trait Lanes: Send + Sync {
     /// The state of these lanes; one that was never used is at zero.
     async fn lanes(&self, keys: &[ThreadId]) -> Result<Vec<LaneFacts>, StoreError>;
 
-    /// Parked outbounds of a shard that are due, in order of lane and `out_seq`, at most `limit`.
-    /// Only the first of each lane is due; what is behind it waits.
+    /// Parked outbounds of a shard that are due, in order of lane and `out_seq`, at most `limit`
+    /// (those due longest come first into the `limit`). Only a lane's next number, `done + 1`, is
+    /// ever due; what is parked behind it waits, and so does everything while an earlier number is
+    /// neither parked nor done.
     async fn due(&self, shard: u16, now: Time, limit: u32) -> Result<Vec<Parked>, StoreError>;
 
     /// What is parked in one lane, first to last, at most `limit`.
     async fn parked(&self, lane: ThreadId, limit: u32) -> Result<Vec<Parked>, StoreError>;
 
     /// Takes `n` from a channel's shared bucket of `rate` per second and `burst`; answers how many
-    /// were granted (from the front) and when the next one would be.
+    /// were granted (from the front) and how long until there is another one, an hour at most. A
+    /// bucket nobody has used is full.
     async fn take(
         &self,
         channel: &ChannelId,
@@ -146,14 +153,16 @@ pub trait Desk: Send + Sync {
         channel: &ChannelId,
         address: &str,
     ) -> Result<Option<Thread>, StoreError>;
-    /// What a contact may see of its thread after `seq`, in order.
+    /// What a contact may see of its thread after `seq`, in order: rows with a `thread_seq`. As
+    /// everywhere, at most [`limits::ROWS_MAX`] rows.
     async fn history(
         &self,
         thread: ThreadId,
         after: u64,
         limit: u32,
     ) -> Result<Vec<MessageRow>, StoreError>;
-    /// The open conversation of a thread and its place among the waiting, from 1.
+    /// The newest conversation of a thread that is not closed, and its place among the waiting of
+    /// its group, from 1, see [`ConversationView::position`].
     async fn standing(
         &self,
         thread: ThreadId,
@@ -177,47 +186,54 @@ pub trait Desk: Send + Sync {
     /// One message.
     async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, StoreError>;
 
-    /// Every agent.
+    /// Every agent, by name.
     async fn agents(&self) -> Result<Vec<Agent>, StoreError>;
-    /// Creates or changes an agent.
+    /// Creates or changes an agent; writes an `agent` event. A name that is taken is a Conflict; a
+    /// new agent without name or role, a capacity past [`limits::CAPACITY_MAX`] or an unknown group
+    /// is Refused. Who is made inactive is offline.
     async fn save_agent(&self, update: &AgentUpdate) -> Result<Agent, CommitError>;
-    /// Presence: online agents are assigned to. Writes an event.
+    /// Presence: online agents are assigned to. Writes an `agent` event if it changed. An inactive
+    /// agent stays offline; an unknown one is an error.
     async fn presence(&self, agent: AgentId, presence: Presence) -> Result<Agent, StoreError>;
     /// The console of an agent is there until `until`; presence falls to offline after that (see
     /// `lapse`).
     async fn console_seen(&self, agents: &[AgentId], until: Time) -> Result<(), StoreError>;
-    /// Sets agents offline whose console has gone past its grace; answers who.
+    /// Sets agents offline whose console has gone past its grace, with an `agent` event each;
+    /// answers who. Agents whose console was never seen since they were last set offline so are
+    /// left alone: they work through the API.
     async fn lapse(&self, now: Time) -> Result<Vec<Agent>, StoreError>;
-    /// Every group.
+    /// Every group, by name.
     async fn groups(&self) -> Result<Vec<Group>, StoreError>;
-    /// Creates or changes a group; creation by an id not there yet.
+    /// Creates or changes a group; creation by an id not there yet. A name that is taken is a
+    /// Conflict, an unknown member is Refused.
     async fn save_group(&self, group: &Group) -> Result<(), CommitError>;
-    /// Deletes a group that no conversation waits in.
+    /// Deletes a group; a Conflict if a conversation waits in it.
     async fn delete_group(&self, id: GroupId) -> Result<(), CommitError>;
 
-    /// The token with this SHA-256, if it is valid.
+    /// The token with this SHA-256, if it is valid: not ended, not expired, its agent active.
     async fn token(&self, sha256: &[u8; 32]) -> Result<Option<Token>, StoreError>;
     /// Every token's row.
     async fn tokens(&self) -> Result<Vec<Token>, StoreError>;
-    /// Keeps a new token's SHA-256.
+    /// Keeps a new token's SHA-256; the same id or SHA-256 again is an error.
     async fn save_token(&self, token: &Token, sha256: &[u8; 32]) -> Result<(), StoreError>;
     /// Ends a token; false if there is none.
     async fn revoke_token(&self, id: TokenId) -> Result<bool, StoreError>;
 
     /// Events after `seq`, in order. A reader that goes on from the last one misses nothing.
     async fn events(&self, after: u64, limit: u32) -> Result<Vec<Event>, StoreError>;
-    /// The newest event's number and the oldest one's that is still kept.
+    /// The newest event's number (0 if there never was one) and the oldest one's that is still kept
+    /// (newest + 1 if none is). Who wants to go on after less than oldest - 1 has missed some.
     async fn event_bounds(&self) -> Result<(u64, u64), StoreError>;
 
-    /// Dead letters, newest first.
+    /// Dead letters, newest first by `(at, id)`.
     async fn dead(&self, filter: &DeadFilter) -> Result<Page<DeadLetter>, StoreError>;
     /// One dead letter.
     async fn dead_letter(&self, id: MessageId) -> Result<Option<DeadLetter>, StoreError>;
 
     /// Pause, backlog and last error of every channel that has any.
     async fn channel_states(&self) -> Result<Vec<ChannelState>, StoreError>;
-    /// Pauses or resumes (`None`) a channel; sinks notice by the event and by asking. Resuming
-    /// makes what is parked as `paused` on it due at once.
+    /// Pauses or resumes (`None`) a channel; sinks notice by the event and by asking: `channel`, with
+    /// `{"channel", "paused"}`, written if it changed. Resuming makes what is parked as `paused` on it due at once.
     async fn pause_channel(
         &self,
         channel: &ChannelId,

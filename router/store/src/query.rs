@@ -33,7 +33,8 @@ pub struct ConversationFilter {
     pub groups: Vec<GroupId>,
     /// Of this channel.
     pub channel: Option<ChannelId>,
-    /// Contact's name or address contains this, without regard to case.
+    /// The contact's name, or the address of the conversation's thread, contains this, without
+    /// regard to case.
     pub text: Option<String>,
     /// After this one.
     pub cursor: Option<Cursor>,
@@ -50,7 +51,7 @@ pub struct ConversationView {
     pub contact: Contact,
     /// Its thread.
     pub thread: Thread,
-    /// Place among the waiting of its group, from 1.
+    /// Place among the new and waiting of its group (or of none), from 1; none in other states.
     pub position: Option<u32>,
 }
 

@@ -262,7 +262,8 @@ pub struct AgentUpdate {
     pub name: Option<String>,
     /// What they may do.
     pub role: Option<Role>,
-    /// Conversations at once, 0 to 1000.
+    /// Conversations at once, 0 to [`crate::limits::CAPACITY_MAX`];
+    /// [`crate::limits::CAPACITY_DEFAULT`] for a new agent.
     pub capacity: Option<u32>,
     /// Their groups, all of them.
     pub groups: Option<Vec<GroupId>>,
