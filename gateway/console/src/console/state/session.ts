@@ -1,0 +1,55 @@
+// Who is signed in. The token stays in sessionStorage, so that closing the tab signs out, unless the agent wants it kept.
+import { signal } from '@preact/signals';
+import { Http } from '../api/http';
+import type { Agent } from '../api/types';
+import { Desk } from './desk';
+import { keep, load } from './keep';
+
+const TAB = (): Storage => sessionStorage;
+
+export const desk = signal<Desk | undefined>(undefined);
+/** `starting` while a kept token is being tried. */
+export const phase = signal<'starting' | 'out' | 'in'>('starting');
+
+function enter(me: Agent, http: Http): void {
+  const mine = new Desk(me, http);
+  desk.value = mine;
+  phase.value = 'in';
+  mine.start();
+}
+
+/** Throws an ApiError when the token is not good or the server does not answer. */
+export async function signIn(token: string, remember: boolean): Promise<void> {
+  const http = new Http('/api/v1', () => token, signOut);
+  const me = await http.get<Agent>('/me');
+  keep('token', token, TAB);
+  keep('token', remember ? token : undefined);
+  enter(me, http);
+}
+
+export function signOut(): void {
+  desk.value?.stop();
+  desk.value = undefined;
+  phase.value = 'out';
+  keep('token', undefined, TAB);
+  keep('token', undefined);
+}
+
+/** Goes on with a kept token. A server that does not answer is no reason to forget it. */
+export async function resume(): Promise<void> {
+  const remembered = load<string>('token');
+  const token = load<string>('token', TAB) ?? remembered;
+  if (!token) {
+    phase.value = 'out';
+    return;
+  }
+  try {
+    await signIn(token, remembered !== undefined);
+  } catch {
+    phase.value = 'out';
+  }
+}
+
+export function keptToken(): string {
+  return load<string>('token', TAB) ?? load<string>('token') ?? '';
+}

@@ -1,0 +1,89 @@
+// Pieces used on every page.
+import { signal } from '@preact/signals';
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { t, word } from '../strings';
+import { Icon } from './icon';
+
+/** A modal window. The browser's own element keeps the focus inside, closes on Escape and gives the focus back. */
+export function Modal({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
+  const element = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    const before = document.activeElement;
+    element.current?.showModal();
+    return () => {
+      if (before instanceof HTMLElement && before.isConnected) before.focus();
+    };
+  }, []);
+  return (
+    <dialog ref={element} class="modal" aria-labelledby="modal-title" onClose={close} onClick={(event) => event.target === element.current && close()}>
+      <div class="modal-body">
+        <header>
+          <h2 id="modal-title">{title}</h2>
+          <button type="button" class="icon-button" aria-label={t('close')} onClick={close}><Icon name="close" /></button>
+        </header>
+        {children}
+      </div>
+    </dialog>
+  );
+}
+
+/** One colour per meaning; the word is always there too. */
+export function Chip({ tone, children }: { tone: string; children: ComponentChildren }) {
+  return <span class={`chip tone-${tone}`}>{children}</span>;
+}
+
+export function StateChip({ state }: { state: string }) {
+  return <Chip tone={state}>{word('state_', state)}</Chip>;
+}
+
+/** Initials on a colour that stays the same for the same name. */
+export function Avatar({ name, size = 36 }: { name: string; size?: number }) {
+  const letters = /[一-龥]/.test(name) ? name.slice(-2) : name.split(/\s+/).map((part) => part[0] ?? '').slice(0, 2).join('').toUpperCase();
+  let hash = 0;
+  for (const letter of name) hash = (hash * 31 + letter.charCodeAt(0)) % 360;
+  return (
+    <span class="avatar" aria-hidden="true" data-size={size} ref={(element) => element?.style.setProperty('--hue', String(hash))}>
+      {letters || '?'}
+    </span>
+  );
+}
+
+/** The page's live region: short sentences that a screen reader speaks, and that everybody sees for a while. */
+export function Toast({ notice, done }: { notice: { text: string; bad: boolean } | undefined; done: () => void }) {
+  useEffect(() => {
+    if (!notice) return undefined;
+    const timer = setTimeout(done, notice.bad ? 9_000 : 4_000);
+    return () => clearTimeout(timer);
+  }, [notice]);
+  return (
+    <div class="toasts" role="status">
+      {notice && (
+        <div class={notice.bad ? 'toast bad' : 'toast'}>
+          {notice.bad && <Icon name="alert" />}
+          <span>{notice.text}</span>
+          <button type="button" class="icon-button" aria-label={t('close')} onClick={done}><Icon name="close" size={16} /></button>
+        </div>
+      )}
+    </div>
+  );
+}
+
+/** Something that takes a moment: the button stays, keeps the focus, and does not fire twice. */
+export function Action({ run, kind = '', disabled = false, children }: { run: () => unknown; kind?: string; disabled?: boolean; children: ComponentChildren }) {
+  const busy = useRef(signal(false)).current;
+  const click = async (): Promise<void> => {
+    if (busy.value || disabled) return;
+    busy.value = true;
+    try {
+      await run();
+    } finally {
+      busy.value = false;
+    }
+  };
+  return (
+    <button type="button" class={`button ${kind}`} aria-disabled={busy.value || disabled} onClick={() => void click()}>
+      {children}
+    </button>
+  );
+}

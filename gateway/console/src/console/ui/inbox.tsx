@@ -1,0 +1,30 @@
+// List, conversation and details side by side.
+import { useEffect } from 'preact/hooks';
+import { theDesk } from '../state/face';
+import { route } from '../state/router';
+import { settings } from '../state/settings';
+import { t } from '../strings';
+import { Dialogs } from './actions';
+import { Details } from './details';
+import { List } from './list';
+import { Logo } from './shell';
+import { Thread } from './thread';
+
+export function Inbox() {
+  const desk = theDesk();
+  const { view, id } = route.value;
+  useEffect(() => {
+    if (id) void desk.openThread(id);
+  }, [id, desk]);
+  const conversation = id ? desk.known.value.get(id) : undefined;
+  return (
+    <main class="inbox" data-open={conversation !== undefined}>
+      <List view={view} />
+      {conversation ? <Thread conversation={conversation} /> : (
+        <section class="nothing">{id ? t('loading') : <><Logo /><h2>{t('pickOne')}</h2><p>{t('pickHint')}</p></>}</section>
+      )}
+      {conversation && settings.value.details && <Details conversation={conversation} />}
+      {conversation && <Dialogs conversation={conversation} />}
+    </main>
+  );
+}
