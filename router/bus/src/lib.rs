@@ -6,6 +6,7 @@
 mod embedded;
 mod meter;
 mod partition;
+mod rabbitmq;
 
 use std::{fmt, sync::Arc};
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 pub use embedded::{EmbeddedBus, EmbeddedOptions};
 pub use partition::{HASH_NAME, partition_of};
 use patchbay_message::{MessageId, limits::ENVELOPE_BYTES_MAX};
+pub use rabbitmq::{RabbitBus, RabbitOptions};
 
 /// The largest body the bus takes, bytes: an envelope at its bound and what the router adds to it.
 pub const BODY_BYTES_MAX: usize = ENVELOPE_BYTES_MAX + 16 * 1024;

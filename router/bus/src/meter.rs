@@ -33,6 +33,10 @@ pub(crate) struct Meter {
     redelivered: [Counter; 2],
     confirm_seconds: Histogram,
     unacked: Gauge,
+    /// Connections made again after a loss.
+    pub(crate) reconnects: Counter,
+    /// 1 while the broker blocks publishers.
+    pub(crate) blocked: Gauge,
 }
 
 impl Meter {
@@ -50,6 +54,8 @@ impl Meter {
                 .map(|kind| counter!("patchbay_bus_redelivered_total", "queue" => kind)),
             confirm_seconds: histogram!("patchbay_bus_confirm_seconds"),
             unacked: gauge!("patchbay_bus_unacked"),
+            reconnects: counter!("patchbay_bus_reconnects_total"),
+            blocked: gauge!("patchbay_bus_blocked"),
         }
     }
 

@@ -392,7 +392,7 @@ pub(crate) async fn a_mailbox_gets_its_own_only<F: Fixture>() {
     let fixture = F::open(Bounds::default()).await;
     let bus = fixture.bus();
     let name = |n: u8| Mailbox::Gateway(format!("instance-{n}"));
-    bus.nudge(&name(1), Bytes::from_static(b"to nobody"));
+    bus.nudge(&name(3), Bytes::from_static(b"to nobody"));
     let mut one = bus.mailbox(name(1)).await.unwrap();
     let mut two = bus.mailbox(name(2)).await.unwrap();
     for n in 0..20 {
