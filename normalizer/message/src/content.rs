@@ -1,10 +1,14 @@
 //! What was said: the parts of a message.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Attributes, Time, open::open_enum};
+use crate::{
+    Attributes, Time,
+    fields::{Field, Fields},
+    open::open_enum,
+};
 
 /// One part of a message, and the fields of it this version does not know.
 #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
@@ -52,32 +56,10 @@ impl Content {
     }
 }
 
-impl<'de> Deserialize<'de> for Content {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let raw = Value::deserialize(deserializer)?;
-        let known = raw
-            .get("type")
-            .and_then(Value::as_str)
-            .is_some_and(|t| Part::TYPES.contains(&t));
-        if !raw.is_object() {
-            return Err(serde::de::Error::custom(
-                "a content part must be an object with a `type`",
-            ));
-        }
-        if known {
-            Part::deserialize(raw)
-                .map(Self::Known)
-                .map_err(serde::de::Error::custom)
-        } else {
-            Ok(Self::Other(raw))
-        }
-    }
-}
-
 macro_rules! parts {
     ($($(#[$doc:meta])* $variant:ident = $word:literal { $($(#[$fdoc:meta])* $field:ident: $ty:ty,)* })*) => {
         /// The kinds of part this version knows; `type` names them on the wire.
-        #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[derive(Debug, Clone, PartialEq, Serialize, JsonSchema)]
         #[serde(tag = "type")]
         pub enum Part {
             $($(#[$doc])* #[serde(rename = $word)] $variant {
@@ -96,6 +78,21 @@ macro_rules! parts {
             #[must_use]
             pub fn type_name(&self) -> &'static str {
                 match self { $(Self::$variant { .. } => $word,)* }
+            }
+
+            /// The part of this `type`, of its fields; none if the type is not known.
+            pub(crate) fn of_fields<E: serde::de::Error>(
+                kind: &str,
+                fields: Fields,
+            ) -> Result<Result<Self, Fields>, E> {
+                match kind {
+                    $($word => {
+                        let mut fields = fields;
+                        $(let $field = Field::take(&mut fields, stringify!($field))?;)*
+                        Ok(Ok(Self::$variant { $($field,)* extra: fields.rest() }))
+                    })*
+                    _ => Ok(Err(fields)),
+                }
             }
 
             /// Fields this version does not know.

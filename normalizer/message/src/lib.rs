@@ -8,6 +8,7 @@ mod check;
 mod command;
 mod content;
 mod envelope;
+mod fields;
 mod ids;
 pub mod limits;
 mod live;

@@ -22,8 +22,9 @@ pub struct Time(i64);
 #[error("not an RFC 3339 time between the years 0000 and 9999")]
 pub struct BadTime;
 
-/// 0000-01-01 and 9999-12-31T23:59:59.999Z: what RFC 3339 can write.
-const RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_300_799_999;
+/// 0000-01-01T00:00:00Z, the first that RFC 3339 can write, to 9999-12-30T22:00:00Z, the last that
+/// has a date within year 9999 at every offset from UTC.
+const RANGE: std::ops::RangeInclusive<i64> = -62_167_219_200_000..=253_402_207_200_000;
 
 impl Time {
     /// From milliseconds since 1970, clamped to what RFC 3339 can write.
