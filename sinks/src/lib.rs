@@ -3,8 +3,66 @@
 //!
 //! It knows no channel by name and never decides to whom a message goes.
 
+mod backoff;
 mod channels;
+mod duty;
+mod gate;
+mod http;
+mod item;
+mod journal;
+mod lane;
+mod link;
+mod meter;
+mod perform;
+mod record;
+mod sending;
+mod shard;
+mod verdict;
+mod watch;
+mod worker;
+
+use std::sync::Arc;
 
 pub use channels::{
     Channels, IN_FLIGHT_MAX, OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits,
 };
+pub use http::{HttpOptions, HttpSetupError};
+use patchbay_bus::Bus;
+use patchbay_message::{Clock, InstanceId};
+use patchbay_store::Store;
+use tokio::sync::{Semaphore, watch as watch_channel};
+use tokio_util::sync::CancellationToken;
+pub use worker::{SinksOptions, Status, StatusNow};
+
+/// Runs the sink worker until `stop`; then finishes the calls under way within a bound, leaves the
+/// rest where it came from and gives its leases up.
+///
+/// # Errors
+/// [`HttpSetupError`] at start; never later.
+pub async fn run(
+    options: SinksOptions,
+    bus: Arc<dyn Bus>,
+    store: Arc<dyn Store>,
+    channels: Arc<Channels>,
+    clock: Arc<dyn Clock>,
+    instance: InstanceId,
+    stop: CancellationToken,
+) -> Result<(), HttpSetupError> {
+    let worker = Arc::new(worker::Worker {
+        http: http::Http::new(options.http.clone())?,
+        total: Arc::new(Semaphore::new(options.in_flight_max as usize)),
+        gates: gate::Gates::default(),
+        resumed: watch_channel::Sender::new(()),
+        options,
+        bus,
+        store,
+        channels,
+        clock,
+        instance,
+    });
+    // A channel that is paused must be known to be so before the first message.
+    watch::look(&worker).await;
+    let duty = duty::Duty::new(worker.clone());
+    tokio::join!(duty.run(stop.clone()), watch::run(worker, stop));
+    Ok(())
+}

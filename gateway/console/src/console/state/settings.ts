@@ -16,12 +16,7 @@ const defaults: Settings = {
   details: true,
 };
 
-/** Narrower than this, details cover the messages, so they wait to be asked for. */
-const NARROW_PX = 1240;
-
-const kept = { ...defaults, ...load<Partial<Settings>>('settings') };
-
-export const settings = signal<Settings>({ ...kept, details: kept.details && innerWidth > NARROW_PX });
+export const settings = signal<Settings>({ ...defaults, ...load<Partial<Settings>>('settings') });
 
 export function choose(change: Partial<Settings>): void {
   settings.value = { ...settings.value, ...change };

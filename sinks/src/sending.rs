@@ -1,0 +1,245 @@
+//! One message on its way through its adapter, without IO: what to call next, what was exchanged so
+//! far, and what of it the journal has to keep.
+//!
+//! The journal's `part` is the step's place among the exchanges, so that after a crash the adapter
+//! is given exactly the past it knew.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    time::Duration,
+};
+
+use patchbay_message::{Envelope, MessageId, ThreadId};
+use patchbay_sdk::{Channel, Cx, Effect, Exchange, Request, SendError, Sent, Step};
+use patchbay_store::{Attempt, AttemptOpen};
+use serde_json::Value;
+
+use crate::{OnUnknown, journal};
+
+/// Steps one message may take; an adapter that asks for more is wrong.
+const STEPS_MAX: usize = 256;
+
+/// A message on its way.
+#[derive(Debug, Default)]
+pub(crate) struct Sending {
+    past: Vec<Exchange>,
+    /// Asked for at once, not yet performed.
+    todo: VecDeque<Request>,
+    /// Exchanges before this one are from an earlier try and stay.
+    kept: usize,
+    /// The journal has the exchanges before this one.
+    journaled: usize,
+    /// This step was begun in the journal and has no end there.
+    open: Option<usize>,
+    token_again: bool,
+    /// How often the adapter was asked in this try.
+    n_asked: usize,
+}
+
+/// What to do next.
+#[derive(Debug)]
+pub(crate) enum Next {
+    /// Perform it, then call [`Sending::exchanged`].
+    Call(Request),
+    /// Wait, then ask again.
+    Wait(Duration),
+    /// That was it.
+    End(Result<Vec<Sent>, SendError>),
+}
+
+/// Whose pages they are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place {
+    pub(crate) message: MessageId,
+    pub(crate) lane: ThreadId,
+    pub(crate) out_seq: u64,
+    /// The lane's epoch.
+    pub(crate) epoch: i64,
+}
+
+/// What a commit writes into the journal.
+#[derive(Debug, Default, PartialEq)]
+pub(crate) struct Pages {
+    pub(crate) begun: Vec<AttemptOpen>,
+    pub(crate) ended: Vec<(MessageId, u16, Value)>,
+}
+
+impl Sending {
+    /// Goes on with what the journal has of a message. A step without an end is unknown: bytes may
+    /// have left us before the crash.
+    pub(crate) fn resume(mut journal: Vec<Attempt>) -> Self {
+        journal.sort_by_key(|attempt| attempt.part);
+        let mut sending = Self::default();
+        for (step, attempt) in journal.iter().enumerate() {
+            if usize::from(attempt.part) != step {
+                break;
+            }
+            match attempt.exchange.as_ref().map(journal::decode) {
+                Some(Some(exchange)) => {
+                    sending.past.push(exchange);
+                    sending.journaled = sending.past.len();
+                }
+                Some(None) => break,
+                None => {
+                    let why = "begun before a restart, and no answer is known";
+                    sending.past.push(Exchange::Unknown(why.to_owned()));
+                    sending.open = Some(step);
+                    break;
+                }
+            }
+        }
+        sending.kept = sending.journaled;
+        sending
+    }
+
+    /// Asks the adapter, unless it asked for several calls before.
+    pub(crate) fn next(
+        &mut self,
+        channel: &dyn Channel,
+        cx: &Cx<'_>,
+        envelope: &Envelope,
+        on_unknown: OnUnknown,
+    ) -> Next {
+        if let Some(request) = self.todo.pop_front() {
+            return Next::Call(request);
+        }
+        self.n_asked += 1;
+        if self.n_asked.max(self.past.len()) > STEPS_MAX {
+            return Next::End(Err(SendError::Payload(
+                "the adapter asks for too many steps".to_owned(),
+            )));
+        }
+        let asked = catch_unwind(AssertUnwindSafe(|| channel.send(cx, envelope, &self.past)));
+        let Ok(step) = asked else {
+            return Next::End(Err(SendError::Payload("the adapter panicked".to_owned())));
+        };
+        match step {
+            Ok(Step::Call(request)) => self.call(VecDeque::from([request]), on_unknown),
+            Ok(Step::All(requests)) => self.call(requests.into(), on_unknown),
+            Ok(Step::Wait(pause)) => Next::Wait(pause),
+            Ok(Step::Done(sent)) => Next::End(Ok(sent)),
+            Ok(Step::Need(name)) => Next::End(Err(SendError::TokenExpired(name))),
+            Err(SendError::TokenExpired(_)) if !self.token_again => {
+                self.token_again = true;
+                self.drop_failed();
+                Next::Wait(Duration::ZERO)
+            }
+            Err(error) => Next::End(Err(error)),
+        }
+    }
+
+    fn call(&mut self, requests: VecDeque<Request>, on_unknown: OnUnknown) -> Next {
+        self.todo = requests;
+        let Some(request) = self.todo.pop_front() else {
+            return Next::End(Err(SendError::Payload(
+                "the adapter asks for no step".to_owned(),
+            )));
+        };
+        // Whatever the adapter thinks: what may have arrived is not delivered again unasked.
+        let may_repeat = matches!(self.past.last(), Some(Exchange::Unknown(_)))
+            && is_journaled(&request)
+            && on_unknown == OnUnknown::Hold;
+        if may_repeat {
+            return Next::End(Err(SendError::Unknown));
+        }
+        Next::Call(request)
+    }
+
+    /// The call is not made by whoever asked; the next one to ask gets it.
+    pub(crate) fn put_back(&mut self, request: Request) {
+        self.todo.push_front(request);
+    }
+
+    /// What became of the last call.
+    pub(crate) fn exchanged(&mut self, exchange: Exchange) {
+        if !matches!(exchange, Exchange::Answered(_)) {
+            self.todo.clear();
+        }
+        self.past.push(exchange);
+    }
+
+    /// The last exchange.
+    pub(crate) fn last(&self) -> Option<&Exchange> {
+        self.past.last()
+    }
+
+    /// Something was called in this try.
+    pub(crate) fn has_called(&self) -> bool {
+        self.past.len() > self.kept
+    }
+
+    /// Begins the next step in the journal: to be committed before the call.
+    pub(crate) fn begin(&mut self, place: Place) -> Pages {
+        let mut pages = self.unwritten(place);
+        let step = self.past.len();
+        pages.begun.push(place.open(step));
+        self.open = Some(step);
+        pages
+    }
+
+    /// The try failed and there will be another: the failed step is made again, the others are kept.
+    pub(crate) fn fail(&mut self, place: Place) -> Pages {
+        self.drop_failed();
+        let mut pages = self.unwritten(place);
+        if let Some(step) = self.open.take()
+            && step >= self.past.len()
+        {
+            pages
+                .ended
+                .push((place.message, part(step), journal::dropped()));
+        }
+        pages
+    }
+
+    /// The failed exchange is the last one of this try, or the one that a crash left open.
+    fn drop_failed(&mut self) {
+        let failed = self.has_called();
+        if failed {
+            self.past.pop();
+        }
+    }
+
+    /// Finished steps the journal does not have yet.
+    fn unwritten(&mut self, place: Place) -> Pages {
+        let mut pages = Pages::default();
+        for (step, exchange) in self.past.iter().enumerate().skip(self.journaled) {
+            if self.open != Some(step) {
+                pages.begun.push(place.open(step));
+            }
+            pages
+                .ended
+                .push((place.message, part(step), journal::encode(exchange)));
+        }
+        self.journaled = self.past.len();
+        pages
+    }
+}
+
+/// Whether a call has to be in the journal before it is made: it reaches the contact and the
+/// provider would not notice a repeat.
+pub(crate) fn is_journaled(request: &Request) -> bool {
+    match request {
+        Request::Http(out) => matches!(out.effect, Effect::Deliver { key: None, .. }),
+        Request::Live(_) => false,
+    }
+}
+
+impl Place {
+    fn open(self, step: usize) -> AttemptOpen {
+        AttemptOpen {
+            message: self.message,
+            lane: self.lane,
+            out_seq: self.out_seq,
+            part: part(step),
+            epoch: self.epoch,
+        }
+    }
+}
+
+fn part(step: usize) -> u16 {
+    u16::try_from(step).expect("steps are bounded by STEPS_MAX")
+}
+
+#[cfg(test)]
+mod tests;

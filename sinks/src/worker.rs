@@ -1,0 +1,135 @@
+//! What every part of the sink worker shares, and its bounds.
+
+use std::{sync::Arc, time::Duration};
+
+use parking_lot::Mutex;
+use patchbay_bus::Bus;
+use patchbay_message::{Clock, InstanceId, Time};
+use patchbay_sdk::{Cx, Random, Secret, TokenName};
+use patchbay_store::Store;
+use tokio::sync::{Semaphore, watch};
+
+use crate::{
+    Channels, OpenChannel,
+    gate::Gates,
+    http::{Http, HttpOptions},
+};
+
+/// Bounds and surroundings of the sink worker.
+#[derive(Debug, Clone)]
+pub struct SinksOptions {
+    /// Our configured public address, without a slash at the end.
+    pub public_url: String,
+    /// Outbound queues, as fixed at install.
+    pub shards: u16,
+    /// How long a shard stays ours without a renewal: how long a crash is noticed late.
+    pub lease_ttl: Duration,
+    /// Deliveries of one shard not yet acked.
+    pub prefetch: u16,
+    /// Messages on their way at once in this process, all channels together. Well below
+    /// [`patchbay_store::limits::ROWS_MAX`], so that a look at what is due sees more than these.
+    pub in_flight_max: u32,
+    /// How long calls under way may take to finish when the worker stops or gives a shard away.
+    pub stop_grace: Duration,
+    /// Bounds of HTTP requests.
+    pub http: HttpOptions,
+    /// How the worker is, for `/readyz`.
+    pub status: Arc<Status>,
+}
+
+impl SinksOptions {
+    /// The defaults.
+    #[must_use]
+    pub fn new(public_url: impl Into<String>) -> Self {
+        Self {
+            public_url: public_url.into(),
+            shards: 16,
+            lease_ttl: Duration::from_secs(10),
+            prefetch: 1000,
+            in_flight_max: 512,
+            stop_grace: Duration::from_secs(10),
+            http: HttpOptions::default(),
+            status: Arc::default(),
+        }
+    }
+}
+
+/// How the worker is. Shared with whoever answers `/readyz`.
+#[derive(Debug, Default)]
+pub struct Status {
+    now: Mutex<StatusNow>,
+}
+
+/// How the worker is now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct StatusNow {
+    /// Shards this process sends for.
+    pub shards: Vec<u16>,
+    /// What is wrong, a sentence; none if all is well.
+    pub problem: Option<String>,
+    /// The first round of leases is done.
+    pub ready: bool,
+}
+
+impl Status {
+    /// How the worker is now.
+    #[must_use]
+    pub fn now(&self) -> StatusNow {
+        self.now.lock().clone()
+    }
+
+    pub(crate) fn change(&self, change: impl FnOnce(&mut StatusNow)) {
+        change(&mut self.now.lock());
+    }
+}
+
+/// Shared by all tasks of the worker.
+pub(crate) struct Worker {
+    pub(crate) options: SinksOptions,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) channels: Arc<Channels>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) instance: InstanceId,
+    pub(crate) http: Http,
+    pub(crate) gates: Gates,
+    /// Messages on their way, all channels together.
+    pub(crate) total: Arc<Semaphore>,
+    /// Told when a channel was resumed: what is parked may be due.
+    pub(crate) resumed: watch::Sender<()>,
+}
+
+impl Worker {
+    pub(crate) fn now(&self) -> Time {
+        self.clock.now()
+    }
+
+    /// What an adapter may know of its surroundings.
+    pub(crate) fn cx<'a>(&'a self, channel: &'a OpenChannel) -> Cx<'a> {
+        Cx {
+            now: self.now(),
+            random: &SystemRandom,
+            public_url: &self.options.public_url,
+            channel: channel.id.as_str(),
+            peer: None,
+            token: &no_token,
+        }
+    }
+}
+
+/// No channel of this version has tokens of its own.
+fn no_token(_name: TokenName) -> Option<Secret> {
+    None
+}
+
+/// Random bytes of the operating system.
+struct SystemRandom;
+
+impl Random for SystemRandom {
+    fn fill(&self, bytes: &mut [u8]) {
+        rustls::crypto::ring::default_provider()
+            .secure_random
+            .fill(bytes)
+            .expect("the operating system has random bytes");
+    }
+}

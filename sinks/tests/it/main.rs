@@ -1,0 +1,7 @@
+//! The sink worker over a real store and a real bus: SQLite and the embedded bus, as in `patchbay up`.
+
+mod live;
+mod order;
+mod provider;
+mod trouble;
+mod world;

@@ -1,0 +1,483 @@
+//! What a test needs: a store, a bus, channels of a test kind, and someone to play the router.
+
+use std::{sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, StatusCode};
+use parking_lot::Mutex;
+use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, Message, Queue, partition_of};
+use patchbay_message::{
+    Attributes, Authenticity, ChannelId, ChannelRef, Clock, Content, ConversationId, Direction,
+    Envelope, EnvelopeType, InstanceId, MessageId, Party, ReceiptState, SCHEMA_VERSION,
+    SystemClock, ThreadId,
+};
+use patchbay_sdk::{
+    Answer, Channel, Cx, Decoded, Effect, Exchange, HttpOut, Link, LiveOut, Manifest, OutLimits,
+    Reject, Request, Scope, SendError, Sent, Session, Step, Wire,
+};
+use patchbay_sinks::{Channels, OpenChannel, RetryPolicy, SendLimits, SinksOptions};
+use patchbay_store::{
+    Changes, DeadFilter, DeadLetter, MessageKind, MessageRow, SqliteOptions, SqliteStore, Store,
+};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+pub(crate) const SHARDS: u16 = 4;
+/// Nothing a test waits for takes this long.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The test kind: one request per part; its words are HTTP statuses.
+struct Fake {
+    url: Option<String>,
+    /// The provider takes an idempotency key.
+    keyed: bool,
+    answer_timeout: Duration,
+}
+
+const MANIFEST: Manifest = Manifest {
+    id: "fake",
+    title: "Fake",
+    content_out: &["text"],
+    limits: OutLimits {
+        text_bytes_max: None,
+        media_bytes_max: None,
+        parts_max: None,
+    },
+    ack_deadline: None,
+    redelivers: true,
+    reply_window: None,
+    quota: None,
+};
+
+impl Channel for Fake {
+    fn links(&self) -> Vec<Link> {
+        match self.url {
+            Some(_) => vec![Link::Http],
+            None => vec![Link::Http, Link::Socket],
+        }
+    }
+
+    fn decode(&self, _: &Cx<'_>, _: &mut Session, _: Wire<'_>) -> Result<Decoded, Reject> {
+        Err(Reject::NotFound)
+    }
+
+    fn send(
+        &self,
+        _: &Cx<'_>,
+        outbound: &Envelope,
+        past: &[Exchange],
+    ) -> Result<Step<Vec<Sent>>, SendError> {
+        let to = &outbound.recipient.as_ref().expect("a recipient").address;
+        let Some(url) = &self.url else {
+            return Ok(live(outbound, to, past));
+        };
+        for exchange in past {
+            judge(exchange, to)?;
+        }
+        let Some(part) = outbound.content.get(past.len()) else {
+            return Ok(Step::Done(sent(past)));
+        };
+        let text = part.as_text().ok_or(SendError::Unsupported)?;
+        assert_ne!(text, "panic", "a bug in the adapter");
+        let body = serde_json::json!({ "to": to, "text": text });
+        Ok(Step::Call(Request::Http(HttpOut {
+            method: Method::POST,
+            url: url.clone(),
+            headers: HeaderMap::new(),
+            body: Bytes::from(body.to_string()),
+            effect: Effect::Deliver {
+                part: u16::try_from(past.len()).expect("few"),
+                key: self.keyed.then(|| outbound.id.to_string()),
+            },
+            timeout: self.answer_timeout,
+        })))
+    }
+}
+
+fn live(outbound: &Envelope, to: &str, past: &[Exchange]) -> Step<Vec<Sent>> {
+    if past.is_empty() {
+        return Step::Call(Request::Live(LiveOut {
+            id: outbound.id,
+            address: to.to_owned(),
+            seq: outbound.thread_seq.expect("routed"),
+            frame: outbound.content[0].as_text().expect("a text").to_owned(),
+        }));
+    }
+    Step::Done(vec![Sent {
+        part: 0,
+        external_id: None,
+        state: ReceiptState::Sent,
+    }])
+}
+
+fn judge(exchange: &Exchange, to: &str) -> Result<(), SendError> {
+    let Exchange::Answered(Answer::Http {
+        status, headers, ..
+    }) = exchange
+    else {
+        return Err(match exchange {
+            Exchange::NotSent(_) => SendError::Retry(None),
+            _ => SendError::Unknown,
+        });
+    };
+    let seconds = |name: &str| {
+        let value = headers.get(name)?.to_str().ok()?;
+        Some(Duration::from_secs_f64(value.parse().ok()?))
+    };
+    let pause = seconds("retry-after");
+    match *status {
+        StatusCode::OK => Ok(()),
+        StatusCode::TOO_MANY_REQUESTS => {
+            let scope = if headers.contains_key("x-contact") {
+                Scope::Contact
+            } else {
+                Scope::Channel
+            };
+            Err(SendError::Throttled(scope, pause.unwrap_or_default()))
+        }
+        StatusCode::BAD_REQUEST => Err(SendError::Payload("the provider says no".to_owned())),
+        StatusCode::FORBIDDEN => Err(SendError::Blocked),
+        StatusCode::GONE => Err(SendError::Gone(to.to_owned())),
+        StatusCode::UNAUTHORIZED => Err(SendError::Account("wrong password".to_owned())),
+        _ => Err(SendError::Retry(pause)),
+    }
+}
+
+fn sent(past: &[Exchange]) -> Vec<Sent> {
+    let ids = past.iter().enumerate().map(|(part, exchange)| {
+        let Exchange::Answered(Answer::Http { body, .. }) = exchange else {
+            panic!("judged before");
+        };
+        let body: serde_json::Value = serde_json::from_slice(body).expect("JSON");
+        Sent {
+            part: u16::try_from(part).expect("few"),
+            external_id: body["id"].as_str().map(str::to_owned),
+            state: ReceiptState::Accepted,
+        }
+    });
+    ids.collect()
+}
+
+/// A channel of the test kind, to be changed before it is opened.
+pub(crate) struct Plan {
+    pub(crate) id: &'static str,
+    pub(crate) url: Option<String>,
+    pub(crate) keyed: bool,
+    pub(crate) answer_timeout: Duration,
+    pub(crate) limits: SendLimits,
+    pub(crate) retry: RetryPolicy,
+}
+
+impl Plan {
+    /// Sends by requests to `url`; retries soon.
+    pub(crate) fn http(id: &'static str, url: &str) -> Self {
+        Self {
+            id,
+            url: Some(url.to_owned()),
+            keyed: false,
+            answer_timeout: Duration::from_secs(10),
+            limits: SendLimits::default(),
+            retry: RetryPolicy {
+                delay_min: Duration::from_millis(50),
+                delay_max: Duration::from_millis(400),
+                ..RetryPolicy::default()
+            },
+        }
+    }
+
+    /// Sends by live pushes.
+    pub(crate) fn live(id: &'static str) -> Self {
+        Self {
+            url: None,
+            ..Self::http(id, "")
+        }
+    }
+
+    fn open(self) -> OpenChannel {
+        OpenChannel {
+            id: channel(self.id),
+            kind: &MANIFEST,
+            channel: Box::new(Fake {
+                url: self.url,
+                keyed: self.keyed,
+                answer_timeout: self.answer_timeout,
+            }),
+            limits: self.limits,
+            retry: self.retry,
+        }
+    }
+}
+
+pub(crate) fn channel(id: &str) -> ChannelId {
+    ChannelId::new(id).expect("a channel id")
+}
+
+/// A store, a bus, and channels.
+pub(crate) struct World {
+    pub(crate) bus: Arc<EmbeddedBus>,
+    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) channels: Arc<Channels>,
+    pub(crate) clock: Arc<SystemClock>,
+    conversations: Mutex<std::collections::HashMap<ThreadId, (ConversationId, u64)>>,
+    _folder: TempDir,
+}
+
+/// A running worker. Dropping it kills it as it stands.
+pub(crate) struct Sinks {
+    pub(crate) options: SinksOptions,
+    pub(crate) instance: InstanceId,
+    stop: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Drop for Sinks {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+impl Sinks {
+    /// Stops it as a signal would.
+    pub(crate) async fn stop(mut self) {
+        self.stop.cancel();
+        let ended = tokio::time::timeout(DEADLINE, &mut self.running).await;
+        ended.expect("it stops").expect("it stops well");
+    }
+
+    /// Ends it at once, as a crash would: nothing is finished, nothing is given up.
+    pub(crate) async fn kill(mut self) {
+        self.running.abort();
+        let ended = (&mut self.running).await;
+        assert!(ended.is_err_and(|error| error.is_cancelled()));
+    }
+}
+
+impl World {
+    pub(crate) fn new(plans: impl IntoIterator<Item = Plan>) -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path();
+        let bus = EmbeddedBus::open(path.join("bus.db"), EmbeddedOptions::default());
+        let store = SqliteStore::open(path.join("store.db"), SqliteOptions::default());
+        Self {
+            bus: bus.expect("a bus"),
+            store: store.expect("a store"),
+            channels: Arc::new(Channels::new(plans.into_iter().map(Plan::open))),
+            clock: Arc::new(SystemClock),
+            conversations: Mutex::default(),
+            _folder: folder,
+        }
+    }
+
+    /// A worker with short leases.
+    pub(crate) fn sinks(&self) -> Sinks {
+        self.sinks_with(|_| {})
+    }
+
+    pub(crate) fn sinks_with(&self, change: impl FnOnce(&mut SinksOptions)) -> Sinks {
+        let mut options = SinksOptions::new("https://chat.example");
+        options.shards = SHARDS;
+        options.lease_ttl = Duration::from_millis(900);
+        options.stop_grace = Duration::from_secs(5);
+        change(&mut options);
+        let stop = CancellationToken::new();
+        let instance = InstanceId::new();
+        let running = patchbay_sinks::run(
+            options.clone(),
+            self.bus.clone(),
+            self.store.clone(),
+            self.channels.clone(),
+            self.clock.clone(),
+            instance.clone(),
+            stop.clone(),
+        );
+        let running = tokio::spawn(async move { running.await.expect("an HTTP client") });
+        Sinks {
+            options,
+            instance,
+            stop,
+            running,
+        }
+    }
+
+    /// What the router does for a reply: keeps the message and publishes it.
+    pub(crate) async fn reply(&self, on: &str, to: &str, seq: u64, texts: &[&str]) -> MessageId {
+        let envelope = self.keep(on, to, seq, texts).await;
+        self.publish(&[&envelope]).await;
+        envelope.id
+    }
+
+    /// Keeps a message as the router does, without publishing it.
+    pub(crate) async fn keep(&self, on: &str, to: &str, seq: u64, texts: &[&str]) -> Envelope {
+        let channel = channel(on);
+        let thread = ThreadId::of(&channel, to);
+        let (conversation, pos) = {
+            let mut all = self.conversations.lock();
+            let own = all.entry(thread).or_insert((ConversationId::new(), 0));
+            own.1 += 1;
+            *own
+        };
+        let envelope = envelope(&channel, to, conversation, seq, texts, self.clock.now());
+        let row = MessageRow {
+            id: envelope.id,
+            conversation_id: conversation,
+            thread_id: thread,
+            pos,
+            thread_seq: Some(seq),
+            out_seq: Some(seq),
+            kind: MessageKind::Message,
+            direction: Direction::Outbound,
+            sender: Party::default(),
+            agent_id: None,
+            content: envelope.content.clone(),
+            external_id: None,
+            at: envelope.received_at,
+            state: Some(ReceiptState::Queued),
+            reason: None,
+            attempts: 0,
+        };
+        self.commit(Changes {
+            messages: vec![row],
+            ..Changes::default()
+        })
+        .await;
+        envelope
+    }
+
+    pub(crate) async fn publish(&self, envelopes: &[&Envelope]) {
+        let batch = envelopes
+            .iter()
+            .map(|envelope| {
+                let lane = envelope.lane_key.as_deref().expect("a lane");
+                let message = Message {
+                    id: envelope.id,
+                    kind: "message".into(),
+                    body: Bytes::from(serde_json::to_vec(envelope).expect("JSON")),
+                };
+                (Queue::Outbound(partition_of(lane, SHARDS)), message)
+            })
+            .collect();
+        self.bus.publish(batch).await.expect("published");
+    }
+
+    pub(crate) async fn commit(&self, changes: Changes) {
+        let store: &dyn Store = &*self.store;
+        store.commit(changes).await.expect("committed");
+    }
+
+    pub(crate) async fn message(&self, id: MessageId) -> MessageRow {
+        let store: &dyn Store = &*self.store;
+        let found = store.message(id).await.expect("the store answers");
+        found.expect("the message is there")
+    }
+
+    /// Waits until a message has this state.
+    pub(crate) async fn state(&self, id: MessageId, state: ReceiptState) -> MessageRow {
+        let mut last = None;
+        let waiting = async {
+            loop {
+                let row = self.message(id).await;
+                if row.state.as_ref() == Some(&state) {
+                    return row;
+                }
+                last = row.state;
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, waiting).await;
+        waited.unwrap_or_else(|_| panic!("message is {last:?}, not {state}"))
+    }
+
+    /// Waits until `found` answers something.
+    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+        &self,
+        what: &str,
+        mut found: impl FnMut() -> F,
+    ) -> T {
+        let waiting = async {
+            loop {
+                if let Some(found) = found().await {
+                    return found;
+                }
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let waited = tokio::time::timeout(DEADLINE, waiting).await;
+        waited.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+    }
+
+    pub(crate) async fn dead(&self) -> Vec<DeadLetter> {
+        let store: &dyn Store = &*self.store;
+        let filter = DeadFilter {
+            limit: 100,
+            ..DeadFilter::default()
+        };
+        store.dead(&filter).await.expect("the store answers").items
+    }
+
+    /// What is parked in a lane: number and reason.
+    pub(crate) async fn parked(&self, on: &str, to: &str) -> Vec<(u64, String)> {
+        let store: &dyn Store = &*self.store;
+        let lane = ThreadId::of(&channel(on), to);
+        let rows = store.parked(lane, 100).await.expect("the store answers");
+        rows.into_iter()
+            .map(|row| (row.out_seq, row.reason))
+            .collect()
+    }
+
+    /// Messages not yet taken from the bus for good.
+    pub(crate) async fn depth(&self) -> u64 {
+        let mut depth = 0;
+        for shard in 0..SHARDS {
+            let queue = Queue::Outbound(shard);
+            depth += self.bus.depth(queue).await.expect("the bus answers");
+        }
+        depth
+    }
+}
+
+fn envelope(
+    channel: &ChannelId,
+    to: &str,
+    conversation: ConversationId,
+    seq: u64,
+    texts: &[&str],
+    now: patchbay_message::Time,
+) -> Envelope {
+    Envelope {
+        schema: SCHEMA_VERSION,
+        kind: EnvelopeType::Message,
+        id: MessageId::new(),
+        direction: Direction::Outbound,
+        channel: ChannelRef {
+            id: channel.clone(),
+            kind: "fake".to_owned(),
+        },
+        partition_key: format!("{channel}:{to}"),
+        thread_hints: Attributes::new(),
+        conversation_id: Some(conversation),
+        thread_seq: Some(seq),
+        lane_key: Some(ThreadId::of(channel, to).to_string()),
+        out_seq: Some(seq),
+        hop: None,
+        sender: None,
+        recipient: Some(Party {
+            address: to.to_owned(),
+            ..Party::default()
+        }),
+        external_id: None,
+        dedupe_key: None,
+        in_reply_to: None,
+        sent_at: None,
+        received_at: now,
+        content: texts.iter().map(|text| Content::text(*text)).collect(),
+        receipt: None,
+        command: None,
+        reply: None,
+        authenticity: Authenticity::None,
+        attributes: Attributes::new(),
+        expires_at: None,
+        traceparent: Some("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01".to_owned()),
+        extra: Attributes::new(),
+    }
+}
