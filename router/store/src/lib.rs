@@ -186,6 +186,26 @@ pub trait Desk: Send + Sync {
     /// One message.
     async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, StoreError>;
 
+    /// These conversations, in no order; those that are not there are left out.
+    async fn conversation_views(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<ConversationView>, StoreError> {
+        let mut views = Vec::with_capacity(ids.len());
+        for id in ids {
+            views.extend(self.conversation(*id).await?);
+        }
+        Ok(views)
+    }
+    /// These messages, in no order; those that are not there are left out.
+    async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError> {
+        let mut rows = Vec::with_capacity(ids.len());
+        for id in ids {
+            rows.extend(self.message(*id).await?);
+        }
+        Ok(rows)
+    }
+
     /// Every agent, by name.
     async fn agents(&self) -> Result<Vec<Agent>, StoreError>;
     /// Creates or changes an agent; writes an `agent` event. A name that is taken is a Conflict; a

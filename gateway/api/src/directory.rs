@@ -1,0 +1,68 @@
+//! Names of agents and groups, kept for a moment: every view shows some.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use moka::future::Cache;
+use patchbay_message::{AgentId, GroupId};
+use patchbay_store::{Agent, Group, Store, StoreError};
+
+/// How old names may be.
+const AGE_MAX: Duration = Duration::from_secs(2);
+
+/// Agents and groups as they were a moment ago.
+#[derive(Debug, Default)]
+pub(crate) struct Names {
+    pub(crate) agents: HashMap<AgentId, Agent>,
+    pub(crate) groups: HashMap<GroupId, Group>,
+}
+
+pub(crate) struct Directory {
+    store: Arc<dyn Store>,
+    cache: Cache<(), Arc<Names>>,
+    latest: parking_lot::Mutex<Arc<Names>>,
+}
+
+impl Directory {
+    pub(crate) fn new(store: Arc<dyn Store>) -> Self {
+        Self {
+            store,
+            cache: Cache::builder()
+                .max_capacity(1)
+                .time_to_live(AGE_MAX)
+                .build(),
+            latest: Default::default(),
+        }
+    }
+
+    /// An agent's name as last known, without waiting; empty if unknown.
+    pub(crate) fn name_now(&self, agent: AgentId) -> String {
+        self.latest
+            .lock()
+            .agents
+            .get(&agent)
+            .map_or_else(String::new, |agent| agent.name.clone())
+    }
+
+    /// The names; loaded once for everyone who asks at the same time.
+    pub(crate) async fn names(&self) -> Result<Arc<Names>, StoreError> {
+        let load = async {
+            let agents = self.store.agents().await?;
+            let groups = self.store.groups().await?;
+            let names = Arc::new(Names {
+                agents: agents.into_iter().map(|agent| (agent.id, agent)).collect(),
+                groups: groups.into_iter().map(|group| (group.id, group)).collect(),
+            });
+            *self.latest.lock() = Arc::clone(&names);
+            Ok(names)
+        };
+        self.cache
+            .try_get_with((), load)
+            .await
+            .map_err(|error: Arc<StoreError>| (*error).clone())
+    }
+
+    /// Something changed.
+    pub(crate) fn forget(&self) {
+        self.cache.invalidate_all();
+    }
+}

@@ -1,0 +1,345 @@
+//! Follows the event log and tells every console; overhears typing.
+//!
+//! One reader per process, whatever the number of consoles. A console that falls behind, or comes
+//! back, reads the log itself from its own number.
+
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use bytes::Bytes;
+use moka::future::Cache;
+use parking_lot::Mutex;
+use patchbay_bus::Mailbox;
+use patchbay_message::{
+    AgentId, CommandId, ContactTyping, ConversationId, LogNudge, MessageId, ThreadId, Time,
+};
+use patchbay_store::{Event, StoreError};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json, value::RawValue};
+use tokio::sync::broadcast;
+
+use crate::{
+    Api,
+    commands::problem_of,
+    view::{AgentShown, ConversationShown, MessageShown, Named},
+};
+
+/// Frames a slow console may be behind before it reads the log itself.
+const BEHIND_MAX: usize = 1024;
+/// The log is read this often even if nobody nudges.
+const LOOK: Duration = Duration::from_millis(250);
+/// After the store was away.
+const PAUSE: Duration = Duration::from_millis(500);
+/// Events read at once.
+pub(crate) const PAGE: u32 = 500;
+/// Who writes a reply is shown for this long after the last sign.
+const REPLYING: Duration = Duration::from_secs(8);
+/// Threads whose conversation is remembered, for typing.
+const THREADS_MAX: u64 = 10_000;
+
+/// A frame for consoles.
+#[derive(Debug, Clone)]
+pub(crate) struct Frame {
+    /// Its number; none for what is lossy.
+    pub(crate) seq: Option<u64>,
+    /// Frame as JSON.
+    pub(crate) text: Arc<str>,
+}
+
+pub(crate) struct Feed {
+    frames: broadcast::Sender<Frame>,
+    replying: Mutex<HashMap<ConversationId, HashMap<AgentId, (String, Instant)>>>,
+    threads: Cache<ThreadId, Option<ConversationId>>,
+}
+
+impl Default for Feed {
+    fn default() -> Self {
+        let threads = Cache::builder()
+            .max_capacity(THREADS_MAX)
+            .time_to_live(REPLYING)
+            .build();
+        Self {
+            frames: broadcast::channel(BEHIND_MAX).0,
+            replying: Mutex::default(),
+            threads,
+        }
+    }
+}
+
+/// An agent begins to write a reply, or stops. Mailbox: event `replying`.
+#[derive(Debug, Serialize, Deserialize)]
+pub(crate) struct Replying {
+    pub(crate) conversation_id: ConversationId,
+    pub(crate) agent_id: AgentId,
+    pub(crate) name: String,
+    pub(crate) on: bool,
+}
+
+impl Replying {
+    const MAILBOX: &'static str = "replying";
+}
+
+impl Feed {
+    /// From now on.
+    pub(crate) fn subscribe(&self) -> broadcast::Receiver<Frame> {
+        self.frames.subscribe()
+    }
+
+    /// Who writes a reply in a conversation now.
+    pub(crate) fn replying(&self, id: ConversationId) -> Vec<Named> {
+        let mut all = self.replying.lock();
+        let Some(agents) = all.get_mut(&id) else {
+            return Vec::new();
+        };
+        agents.retain(|_, (_, until)| *until > Instant::now());
+        agents
+            .iter()
+            .map(|(id, (name, _))| Named {
+                id: id.to_string(),
+                name: name.clone(),
+            })
+            .collect()
+    }
+
+    fn note(&self, sign: &Replying) {
+        let mut all = self.replying.lock();
+        all.retain(|_, agents| agents.values().any(|(_, until)| *until > Instant::now()));
+        let agents = all.entry(sign.conversation_id).or_default();
+        if sign.on {
+            agents.insert(
+                sign.agent_id,
+                (sign.name.clone(), Instant::now() + REPLYING),
+            );
+        } else {
+            agents.remove(&sign.agent_id);
+        }
+    }
+
+    fn tell(&self, kind: &str, data: &Value) {
+        let text = json!({ "type": kind, "data": data }).to_string().into();
+        let _ = self.frames.send(Frame { seq: None, text });
+    }
+}
+
+impl Api {
+    /// Tells every API process that an agent writes a reply, or has stopped.
+    pub(crate) fn nudge_replying(&self, sign: &Replying) {
+        if let Ok(body) = serde_json::to_vec(sign) {
+            self.bus
+                .nudge(&Mailbox::Event(Replying::MAILBOX.to_owned()), body.into());
+        }
+    }
+}
+
+/// Reads the log for ever.
+pub(crate) async fn follow(api: &Api) {
+    let mut cursor = None;
+    loop {
+        let mailbox = api
+            .bus
+            .mailbox(Mailbox::Event(LogNudge::MAILBOX.to_owned()))
+            .await;
+        let Ok(mut nudges) = mailbox else {
+            // Without nudges the log is still read, only less promptly.
+            read_on(api, &mut cursor).await;
+            tokio::time::sleep(LOOK).await;
+            continue;
+        };
+        loop {
+            read_on(api, &mut cursor).await;
+            match tokio::time::timeout(LOOK, nudges.recv()).await {
+                Ok(None) => break,
+                Ok(Some(_)) | Err(_) => while nudges.try_recv().is_ok() {},
+            }
+        }
+    }
+}
+
+/// Reads until there is nothing more.
+async fn read_on(api: &Api, cursor: &mut Option<u64>) {
+    loop {
+        match read_page(api, cursor).await {
+            Ok(true) => {}
+            Ok(false) => return,
+            Err(error) => {
+                tracing::warn!(%error, "event log not read");
+                tokio::time::sleep(PAUSE).await;
+                return;
+            }
+        }
+    }
+}
+
+async fn read_page(api: &Api, cursor: &mut Option<u64>) -> Result<bool, StoreError> {
+    let after = match *cursor {
+        Some(after) => after,
+        None => *cursor.insert(api.store.event_bounds().await?.0),
+    };
+    let events = api.store.events(after, PAGE).await?;
+    let Some(last) = events.last() else {
+        return Ok(false);
+    };
+    let (last, full) = (last.seq, events.len() >= PAGE as usize);
+    for event in &events {
+        notice(api, event);
+    }
+    if api.feed.frames.receiver_count() > 0 {
+        for frame in frames_of(api, events).await? {
+            let _ = api.feed.frames.send(frame);
+        }
+    }
+    *cursor = Some(last);
+    Ok(full)
+}
+
+/// What this process itself does about an event.
+fn notice(api: &Api, event: &Event) {
+    match event.kind.as_str() {
+        "command" => {
+            let id = event.data["command_id"]
+                .as_str()
+                .and_then(|id| id.parse::<CommandId>().ok());
+            if let Some(id) = id {
+                api.waiters.ended(id);
+            }
+        }
+        "agent" => api.directory.forget(),
+        _ => {}
+    }
+}
+
+/// Events as frames: the log has ids, consoles get what they name.
+pub(crate) async fn frames_of(api: &Api, events: Vec<Event>) -> Result<Vec<Frame>, StoreError> {
+    let of_kind = |kind: &'static str| events.iter().filter(move |event| event.kind == kind);
+    let conversations: HashSet<_> = of_kind("conversation")
+        .filter_map(|event| event.conversation_id)
+        .collect();
+    let messages: HashSet<MessageId> = of_kind("message")
+        .filter_map(|event| event.data["message_id"].as_str()?.parse().ok())
+        .collect();
+    let names = api.directory.names().await?;
+    let conversations: Vec<_> = conversations.into_iter().collect();
+    let mut shown: HashMap<ConversationId, Box<RawValue>> = HashMap::new();
+    for view in api.store.conversation_views(&conversations).await? {
+        let id = view.conversation.id;
+        let replying = api.feed.replying(id);
+        shown.insert(id, raw(&ConversationShown::new(view, &names, replying)));
+    }
+    let messages: Vec<_> = messages.into_iter().collect();
+    let mut said: HashMap<MessageId, Box<RawValue>> = HashMap::new();
+    for row in api.store.message_rows(&messages).await? {
+        said.insert(row.id, raw(&MessageShown::from(row)));
+    }
+    let mut frames = Vec::with_capacity(events.len());
+    for event in events {
+        let data = match event.kind.as_str() {
+            "conversation" => event.conversation_id.and_then(|id| shown.get(&id).cloned()),
+            "message" => message_data(&event, &said),
+            "agent" => event
+                .agent_id
+                .and_then(|id| names.agents.get(&id))
+                .map(|agent| raw(&AgentShown::new(agent.clone(), &names))),
+            "command" => Some(raw(&command_data(&event))),
+            _ => Some(raw(&event.data)),
+        };
+        // What is gone by now (swept, deleted) is told no more; its number is skipped.
+        frames.extend(data.map(|data| frame(&event.kind, event.seq, event.at, data)));
+    }
+    Ok(frames)
+}
+
+fn message_data(event: &Event, said: &HashMap<MessageId, Box<RawValue>>) -> Option<Box<RawValue>> {
+    #[derive(Serialize)]
+    struct Data<'a> {
+        conversation_id: Option<ConversationId>,
+        message: &'a RawValue,
+    }
+    let id: MessageId = event.data["message_id"].as_str()?.parse().ok()?;
+    let message = said.get(&id)?;
+    Some(raw(&Data {
+        conversation_id: event.conversation_id,
+        message,
+    }))
+}
+
+fn command_data(event: &Event) -> Value {
+    let done = event.data["status"] == "done";
+    let problem = (!done).then(|| problem_of(event.data["code"].as_str(), None));
+    json!({
+        "command_id": event.data["command_id"],
+        "status": if done { "done" } else { "failed" },
+        "problem": problem,
+    })
+}
+
+fn frame(kind: &str, seq: u64, at: Time, data: Box<RawValue>) -> Frame {
+    #[derive(Serialize)]
+    struct Event<'a> {
+        seq: u64,
+        #[serde(rename = "type")]
+        kind: &'a str,
+        at: Time,
+        data: Box<RawValue>,
+    }
+    let text = serde_json::to_string(&Event {
+        seq,
+        kind,
+        at,
+        data,
+    })
+    .unwrap_or_default();
+    Frame {
+        seq: Some(seq),
+        text: text.into(),
+    }
+}
+
+fn raw(value: &impl Serialize) -> Box<RawValue> {
+    serde_json::value::to_raw_value(value).expect("views are trees with text keys")
+}
+
+/// Passes on what is lossy: contacts who type, agents who write.
+pub(crate) async fn overhear(api: &Api) {
+    let typing = listen(api, ContactTyping::MAILBOX, async |body: Bytes| {
+        let Ok(sign) = serde_json::from_slice::<ContactTyping>(&body) else {
+            return;
+        };
+        let look = async {
+            let standing = api.store.standing(sign.thread_id).await;
+            standing
+                .ok()
+                .flatten()
+                .map(|(conversation, _)| conversation.id)
+        };
+        if let Some(id) = api.feed.threads.get_with(sign.thread_id, look).await {
+            let data =
+                json!({ "conversation_id": id, "from": "contact", "name": null, "on": sign.on });
+            api.feed.tell("typing", &data);
+        }
+    });
+    let replying = listen(api, Replying::MAILBOX, async |body: Bytes| {
+        let Ok(sign) = serde_json::from_slice::<Replying>(&body) else {
+            return;
+        };
+        api.feed.note(&sign);
+        let agent = json!({ "id": sign.agent_id, "name": sign.name });
+        let data =
+            json!({ "conversation_id": sign.conversation_id, "agent": agent, "on": sign.on });
+        api.feed.tell("replying", &data);
+    });
+    tokio::join!(typing, replying);
+}
+
+async fn listen(api: &Api, mailbox: &str, act: impl AsyncFn(Bytes)) {
+    loop {
+        if let Ok(mut bodies) = api.bus.mailbox(Mailbox::Event(mailbox.to_owned())).await {
+            while let Some(body) = bodies.recv().await {
+                act(body).await;
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
