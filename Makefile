@@ -35,8 +35,8 @@ bench: ## the benchmarks
 docs: ## API documentation of all crates, with broken links as errors
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps
 
-deny: ## licences, sources, banned and duplicate dependencies
-	.ci/deny
+deny: ## licences, sources, advisories, banned and duplicate dependencies
+	.ci/deny bans licenses sources advisories
 
 # The console and the chat widget, embedded in the binary; built anew only when a source changed.
 console: $(CONSOLE)/dist/.built ## build the console and the chat widget

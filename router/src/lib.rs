@@ -1,1 +1,51 @@
-//! patchbay-router
+//! The router: takes what comes in from the bus, decides what it changes, commits that at once, and
+//! relays what goes out.
+//!
+//! Deciding is pure (`decide`, `assign`, `states`); IO stands around it. It knows neither adapters
+//! nor sinks.
+
+pub mod assign;
+mod assigner;
+mod backoff;
+pub mod decide;
+pub mod item;
+mod keeper;
+mod options;
+mod partition;
+mod relay;
+mod shared;
+pub mod states;
+mod status;
+mod sweeper;
+
+use std::sync::Arc;
+
+use patchbay_bus::Bus;
+use patchbay_message::{Clock, InstanceId};
+use patchbay_store::Store;
+use tokio_util::sync::CancellationToken;
+
+pub use self::{options::RouterOptions, status::Status};
+
+/// Routes until `stop` is cancelled, then ends in order: no new batches, what is committed goes out
+/// (as far as the bus lets it within `drain_max`), leases are given up.
+///
+/// Owns every task it starts. Dropping the future ends all of them at once, and nothing is lost by
+/// that either: what was not acked comes again, what was not relayed is in the outbox.
+pub async fn run(
+    options: RouterOptions,
+    bus: Arc<dyn Bus>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    instance: InstanceId,
+    stop: CancellationToken,
+) {
+    let shared = shared::Shared {
+        options,
+        bus,
+        store,
+        clock,
+        instance,
+    };
+    keeper::run(Arc::new(shared), stop).await;
+}

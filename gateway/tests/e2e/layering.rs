@@ -12,7 +12,7 @@ use serde_json::Value;
 const MAY_SEE: &[(&str, &[&str])] = &[
     ("message", &[]),
     ("config", &[]),
-    ("sdk", &["message"]),
+    ("sdk", &["message", "config"]),
     ("bus", &["message", "config"]),
     ("store", &["message", "config"]),
     ("adapters", &["message", "sdk"]),

@@ -9,7 +9,7 @@ use patchbay_message::{
 };
 use serde_json::Value;
 
-use crate::{Agent, Contact, Conversation, Group, Thread};
+use crate::{Agent, Contact, Conversation, Cursor, Group, Thread};
 
 /// What a decision needs to know.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -29,6 +29,9 @@ pub struct Want {
     /// Conversations that wait for an agent (new or waiting) by `waiting_since`, else `created_at`,
     /// oldest first, at most this many.
     pub waiting: u32,
+    /// Only those that wait after this one: the next page of `waiting`. `at` is what they are ordered
+    /// by (`waiting_since`, else `created_at`).
+    pub waiting_after: Option<Cursor>,
     /// Conversations whose snooze has ended by then, at most 256.
     pub snoozed_until: Option<Time>,
     /// Newest outbox seq of this partition, relayed rows included.

@@ -34,6 +34,7 @@ export interface ClientSetup {
 }
 
 export class ChatClient {
+  readonly #setup: ClientSetup;
   readonly log: Log;
   readonly outbox: Outbox;
   readonly visitor: Visitor;
@@ -49,7 +50,8 @@ export class ChatClient {
   #delivered = 0;
   readonly #unwatch: () => void;
 
-  constructor(private readonly setup: ClientSetup) {
+  constructor(setup: ClientSetup) {
+    this.#setup = setup;
     this.#fetcher = setup.fetch ?? ((input, init) => fetch(input, init));
     this.log = new Log(setup.store);
     this.outbox = new Outbox(setup.store);
@@ -100,19 +102,19 @@ export class ChatClient {
     this.outbox.add(content, this.log.visitor);
     this.start();
     this.#pump();
-    this.setup.listener.changed();
+    this.#setup.listener.changed();
     return true;
   }
 
   retry(clientId: string): void {
     this.outbox.retry(clientId);
     this.#pump();
-    this.setup.listener.changed();
+    this.#setup.listener.changed();
   }
 
   discard(clientId: string): void {
     this.outbox.remove(clientId);
-    this.setup.listener.changed();
+    this.#setup.listener.changed();
   }
 
   setTyping(on: boolean): void {
@@ -123,7 +125,7 @@ export class ChatClient {
   markRead(): void {
     if (!this.log.markRead(this.log.seq)) return;
     this.#tellSeen({ type: 'seen', read: this.log.read });
-    this.setup.listener.changed();
+    this.#setup.listener.changed();
   }
 
   /** Signs the visitor in (or, with undefined, forgets the identity for later renewals). */
@@ -135,7 +137,7 @@ export class ChatClient {
   }
 
   async upload(file: Blob, name: string, progress: (share: number) => void, signal: AbortSignal): Promise<Upload> {
-    const url = `${this.setup.base}/uploads?name=${encodeURIComponent(name)}`;
+    const url = `${this.#setup.base}/uploads?name=${encodeURIComponent(name)}`;
     for (let attempt = 0; ; attempt++) {
       try {
         const token = await this.visitor.token(false);
@@ -189,7 +191,7 @@ export class ChatClient {
       default:
         return;
     }
-    this.setup.listener.changed();
+    this.#setup.listener.changed();
   }
 
   #receiveMessage(frame: MessageFrame): void {
@@ -204,8 +206,8 @@ export class ChatClient {
       this.#showTyping(false);
       this.#ackDelivered();
     }
-    this.setup.listener.message(frame);
-    this.setup.listener.changed();
+    this.#setup.listener.message(frame);
+    this.#setup.listener.changed();
   }
 
   /** Something between was lost on the way: fetch again; if the server itself no longer has it, go on behind it. */
@@ -220,7 +222,7 @@ export class ChatClient {
     if (state !== 'socket') this.typing = undefined;
     if (state === 'socket' || state === 'polling') this.#pump();
     else this.#settled(this.#inflight);
-    this.setup.listener.changed();
+    this.#setup.listener.changed();
   }
 
   /** Sends the oldest waiting message, one at a time: the order of the visitor's words is kept over every repeat. */
@@ -243,7 +245,7 @@ export class ChatClient {
   async #post(item: Pending, frame: ClientFrame): Promise<void> {
     try {
       const token = await this.visitor.token(false);
-      await call(this.#fetcher, `${this.setup.base}/messages`, { method: 'POST', token, body: frame });
+      await call(this.#fetcher, `${this.#setup.base}/messages`, { method: 'POST', token, body: frame });
       this.#receive({ type: 'accepted', client_id: item.client_id, id: '' });
     } catch (error) {
       const problem = error instanceof HttpError ? error : new HttpError(0, 'offline', undefined);
@@ -276,7 +278,7 @@ export class ChatClient {
     this.typing = on ? (name ? { name } : {}) : undefined;
     if (on) this.#timers.set('typing', TYPING_MS, () => {
       this.typing = undefined;
-      this.setup.listener.changed();
+      this.#setup.listener.changed();
     });
   }
 
@@ -294,7 +296,7 @@ export class ChatClient {
     // A lost mark is repeated with the next one, so an error here is nobody's concern.
     void this.visitor
       .token(false)
-      .then((token) => call(this.#fetcher, `${this.setup.base}/seen`, { method: 'POST', token, body: frame }))
+      .then((token) => call(this.#fetcher, `${this.#setup.base}/seen`, { method: 'POST', token, body: frame }))
       .catch(() => undefined);
   }
 }

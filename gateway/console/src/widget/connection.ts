@@ -34,6 +34,7 @@ export interface Host {
 }
 
 export class Connection {
+  readonly #host: Host;
   state: LinkState = 'idle';
   #socket: WebSocket | undefined;
   #ready = false;
@@ -47,7 +48,9 @@ export class Connection {
   #byeDelay: number | undefined;
   readonly #timers = new Timers<'retry' | 'deadline' | 'heartbeat' | 'probe' | 'again'>();
 
-  constructor(private readonly host: Host) {}
+  constructor(host: Host) {
+    this.#host = host;
+  }
 
   start(): void {
     if (!this.#stopped) return;
@@ -95,7 +98,7 @@ export class Connection {
     if (this.state !== 'polling') this.#become('connecting');
     let token: string;
     try {
-      token = await this.host.token(this.#refused);
+      token = await this.#host.token(this.#refused);
       this.#refused = false;
     } catch (error) {
       if (!this.#stopped) this.#later(error instanceof HttpError ? error.retryAfterMs : undefined);
@@ -108,8 +111,8 @@ export class Connection {
 
   #open(token: string): void {
     this.#dropSocket();
-    const url = `${this.host.base.replace(/^http/, 'ws')}/socket?token=${encodeURIComponent(token)}&after=${this.host.after()}`;
-    const socket = new this.host.WebSocket(url);
+    const url = `${this.#host.base.replace(/^http/, 'ws')}/socket?token=${encodeURIComponent(token)}&after=${this.#host.after()}`;
+    const socket = new this.#host.WebSocket(url);
     this.#socket = socket;
     this.#timers.set('deadline', READY_TIMEOUT_MS, () => this.#lost());
     socket.onmessage = (event) => {
@@ -129,7 +132,7 @@ export class Connection {
     if (frame.type === 'ping') this.send({ type: 'pong' });
     else if (frame.type === 'bye') this.#byeDelay = frame.reconnect_ms;
     else if (frame.type === 'ready') this.#becomeReady(frame);
-    this.host.frame(frame);
+    this.#host.frame(frame);
   }
 
   #becomeReady(frame: ReadyFrame): void {
@@ -198,12 +201,12 @@ export class Connection {
     let wait = 0;
     while (!signal.aborted) {
       try {
-        const url = `${this.host.base}/messages?after=${this.host.after()}&wait=${wait}`;
-        const answer = await call<{ frames: ServerFrame[]; seq: number }>(this.host.fetch, url, { token, signal });
+        const url = `${this.#host.base}/messages?after=${this.#host.after()}&wait=${wait}`;
+        const answer = await call<{ frames: ServerFrame[]; seq: number }>(this.#host.fetch, url, { token, signal });
         for (const frame of answer.frames) {
           // A frame may start the connection over (a gap); what follows it then belongs to nobody.
           if (signal.aborted) return;
-          this.host.frame(frame);
+          this.#host.frame(frame);
         }
         if (signal.aborted) return;
         this.#attempt = 0;
@@ -222,6 +225,6 @@ export class Connection {
   #become(state: LinkState): void {
     if (this.state === state) return;
     this.state = state;
-    this.host.state(state);
+    this.#host.state(state);
   }
 }

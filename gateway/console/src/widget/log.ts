@@ -16,6 +16,7 @@ interface Kept {
 export type Verdict = 'shown' | 'repeat' | 'gap';
 
 export class Log {
+  readonly #store: Store;
   visitor = '';
   /** The greatest number shown without a gap. */
   seq = 0;
@@ -25,7 +26,8 @@ export class Log {
   agentRead = 0;
   messages: MessageFrame[] = [];
 
-  constructor(private readonly store: Store) {
+  constructor(store: Store) {
+    this.#store = store;
     const kept = store.get<Kept>('log');
     if (kept && Array.isArray(kept.messages)) Object.assign(this, kept);
   }
@@ -74,7 +76,7 @@ export class Log {
 
   /** Another tab has saved: take over what it has read, the messages come by this tab's own socket. */
   adopt(): void {
-    const kept = this.store.get<Kept>('log');
+    const kept = this.#store.get<Kept>('log');
     if (kept?.visitor === this.visitor) this.read = Math.max(this.read, Math.min(kept.read, this.seq));
   }
 
@@ -82,6 +84,6 @@ export class Log {
   #save(): void {
     const { visitor, seq, read, agentRead } = this;
     this.messages = this.messages.slice(-LOG_KEPT_MAX);
-    this.store.set('log', { visitor, seq, read, agentRead, messages: this.messages } satisfies Kept);
+    this.#store.set('log', { visitor, seq, read, agentRead, messages: this.messages } satisfies Kept);
   }
 }

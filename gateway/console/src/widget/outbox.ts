@@ -27,12 +27,16 @@ type Kept = Pick<Pending, 'client_id' | 'content' | 'at' | 'visitor' | 'code'>;
 const KEY = 'out:';
 
 export class Outbox {
+  readonly #store: Store;
+  readonly #now: () => number;
   items: Pending[] = [];
 
   constructor(
-    private readonly store: Store,
-    private readonly now: () => number = Date.now,
+    store: Store,
+    now: () => number = Date.now,
   ) {
+    this.#store = store;
+    this.#now = now;
     for (const key of store.keys(KEY)) this.#load(key, 0);
     this.#sort();
   }
@@ -42,7 +46,7 @@ export class Outbox {
   }
 
   add(content: Part[], visitor: string): Pending {
-    const item: Pending = { client_id: randomId(), content, at: this.now(), visitor, state: 'sending', due: 0 };
+    const item: Pending = { client_id: randomId(), content, at: this.#now(), visitor, state: 'sending', due: 0 };
     this.items.push(item);
     this.#keep(item);
     return item;
@@ -61,7 +65,7 @@ export class Outbox {
   accepted(clientId: string): void {
     const item = this.find(clientId);
     if (item) item.state = 'sent';
-    this.store.remove(KEY + clientId);
+    this.#store.remove(KEY + clientId);
   }
 
   failed(clientId: string, code: string): void {
@@ -78,7 +82,7 @@ export class Outbox {
     delete item.code;
     item.state = 'sending';
     item.due = 0;
-    item.at = this.now();
+    item.at = this.#now();
     this.#keep(item);
     // Retried now, so it goes behind what is already on its way.
     this.#sort();
@@ -87,7 +91,7 @@ export class Outbox {
   /** Came back with its number, or was thrown away. */
   remove(clientId: string | undefined): void {
     this.items = this.items.filter((item) => item.client_id !== clientId);
-    if (clientId) this.store.remove(KEY + clientId);
+    if (clientId) this.#store.remove(KEY + clientId);
   }
 
   /** A stranger's words are not sent in the name of whoever signs in next; an anonymous visitor's own are. */
@@ -107,24 +111,24 @@ export class Outbox {
   changedElsewhere(key: string): boolean {
     if (!key.startsWith(KEY)) return false;
     const item = this.find(key.slice(KEY.length));
-    const stored = this.store.get<Kept>(key);
-    if (!item && stored) this.#load(key, this.now() + FOREIGN_MS);
+    const stored = this.#store.get<Kept>(key);
+    if (!item && stored) this.#load(key, this.#now() + FOREIGN_MS);
     if (item?.state === 'sending' && !stored) item.state = 'sent';
     this.#sort();
     return true;
   }
 
   #load(key: string, due: number): void {
-    const kept = this.store.get<Kept>(key);
+    const kept = this.#store.get<Kept>(key);
     if (!kept?.client_id || !Array.isArray(kept.content)) return;
-    const stale = this.now() - kept.at > STALE_MS;
+    const stale = this.#now() - kept.at > STALE_MS;
     const code = kept.code ?? (stale ? 'stale' : undefined);
     this.items.push({ ...kept, due, state: code ? 'failed' : 'sending', ...(code ? { code } : {}) });
   }
 
   #keep({ client_id, content, at, visitor, code }: Pending): void {
     const kept: Kept = { client_id, content, at, visitor };
-    this.store.set(KEY + client_id, code ? { ...kept, code } : kept);
+    this.#store.set(KEY + client_id, code ? { ...kept, code } : kept);
   }
 
   #sort(): void {

@@ -3,13 +3,15 @@
 
 /** Key-value strings under one prefix. */
 export class Store {
+  readonly #prefix: string;
   readonly #memory = new Map<string, string>();
   readonly #disk: Storage | undefined;
 
   constructor(
-    private readonly prefix: string,
+    prefix: string,
     open: () => Storage = () => localStorage,
   ) {
+    this.#prefix = prefix;
     try {
       const disk = open();
       const probe = `${prefix}probe`;
@@ -23,7 +25,7 @@ export class Store {
 
   get<T>(key: string): T | undefined {
     try {
-      const text = this.#memory.get(key) ?? this.#disk?.getItem(this.prefix + key);
+      const text = this.#memory.get(key) ?? this.#disk?.getItem(this.#prefix + key);
       return text ? (JSON.parse(text) as T) : undefined;
     } catch {
       return undefined;
@@ -34,7 +36,7 @@ export class Store {
     const text = JSON.stringify(value);
     try {
       if (this.#disk) {
-        this.#disk.setItem(this.prefix + key, text);
+        this.#disk.setItem(this.#prefix + key, text);
         this.#memory.delete(key);
         return;
       }
@@ -47,7 +49,7 @@ export class Store {
   remove(key: string): void {
     this.#memory.delete(key);
     try {
-      this.#disk?.removeItem(this.prefix + key);
+      this.#disk?.removeItem(this.#prefix + key);
     } catch {
       // Nothing was kept then.
     }
@@ -59,7 +61,7 @@ export class Store {
     try {
       for (let i = 0; i < (this.#disk?.length ?? 0); i++) {
         const key = this.#disk?.key(i) ?? '';
-        if (key.startsWith(this.prefix + start)) found.add(key.slice(this.prefix.length));
+        if (key.startsWith(this.#prefix + start)) found.add(key.slice(this.#prefix.length));
       }
     } catch {
       // Only memory then.
@@ -70,7 +72,7 @@ export class Store {
   /** Calls `changed` with the key when another tab of this site writes or removes it. Returns the undo. */
   watch(changed: (key: string) => void): () => void {
     const listener = (event: StorageEvent): void => {
-      if (event.storageArea === this.#disk && event.key?.startsWith(this.prefix)) changed(event.key.slice(this.prefix.length));
+      if (event.storageArea === this.#disk && event.key?.startsWith(this.#prefix)) changed(event.key.slice(this.#prefix.length));
     };
     addEventListener('storage', listener);
     return () => removeEventListener('storage', listener);

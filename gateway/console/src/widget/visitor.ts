@@ -23,18 +23,28 @@ interface VisitorAnswer {
 }
 
 export class Visitor {
+  readonly #store: Store;
+  readonly #base: string;
+  readonly #fetcher: Fetch;
+  readonly #locale: string;
+  readonly #changed: (before: VisitorAnswer | undefined, now: VisitorAnswer) => void;
   /** What the server said last; kept over reloads so that a page view costs no call until it is needed. */
   answer: VisitorAnswer | undefined;
   identity: Identity | undefined;
   #asked = false;
 
   constructor(
-    private readonly store: Store,
-    private readonly base: string,
-    private readonly fetcher: Fetch,
-    private readonly locale: string,
-    private readonly changed: (before: VisitorAnswer | undefined, now: VisitorAnswer) => void,
+    store: Store,
+    base: string,
+    fetcher: Fetch,
+    locale: string,
+    changed: (before: VisitorAnswer | undefined, now: VisitorAnswer) => void,
   ) {
+    this.#store = store;
+    this.#base = base;
+    this.#fetcher = fetcher;
+    this.#locale = locale;
+    this.#changed = changed;
     this.answer = store.get<VisitorAnswer>('visitor');
   }
 
@@ -63,23 +73,23 @@ export class Visitor {
     const before = this.answer;
     this.#asked = true;
     this.answer = answer;
-    this.store.set('visitor', answer);
-    this.changed(before, answer);
+    this.#store.set('visitor', answer);
+    this.#changed(before, answer);
     return answer.token;
   }
 
   /** Another tab has become somebody (else): be the same here. Says whether that is news. */
   adopt(): boolean {
-    const stored = this.store.get<VisitorAnswer>('visitor');
+    const stored = this.#store.get<VisitorAnswer>('visitor');
     if (!stored || stored.visitor === this.answer?.visitor) return false;
     const before = this.answer;
     this.answer = stored;
-    this.changed(before, stored);
+    this.#changed(before, stored);
     return true;
   }
 
   #request(token: string | undefined): Promise<VisitorAnswer> {
-    const body = { token, identity: this.identity, locale: this.locale };
-    return call<VisitorAnswer>(this.fetcher, `${this.base}/visitor`, { method: 'POST', body });
+    const body = { token, identity: this.identity, locale: this.#locale };
+    return call<VisitorAnswer>(this.#fetcher, `${this.#base}/visitor`, { method: 'POST', body });
   }
 }

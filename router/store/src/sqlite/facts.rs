@@ -86,13 +86,18 @@ fn marks(db: &Connection, want: &Want, facts: &mut Facts) -> Result<(), Fail> {
 
 fn queues(db: &Connection, want: &Want, facts: &mut Facts) -> Result<(), Fail> {
     if want.waiting > 0 {
+        let after = want.waiting_after.as_ref();
+        let after = after.map_or((i64::MIN, [0; 16]), |last| {
+            (ms(last.at), last.id.into_bytes())
+        });
         facts.waiting = all(
             db,
             select_conversation!(
                 "WHERE state IN ('new', 'waiting')
+                     AND (coalesce(waiting_since, created_at), id) > (?2, ?3)
                  ORDER BY coalesce(waiting_since, created_at), id LIMIT ?1"
             ),
-            [want.waiting.min(ROWS_MAX)],
+            params![want.waiting.min(ROWS_MAX), after.0, after.1],
             rows::conversation,
         )?;
     }

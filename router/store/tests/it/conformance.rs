@@ -4,8 +4,18 @@
 //! Every test takes `&Arc<dyn Store>` and must not rely on a clock that can be moved: backends have
 //! clocks of their own.
 
+pub(crate) mod agents;
+pub(crate) mod conversations;
+pub(crate) mod dead;
+pub(crate) mod events;
+pub(crate) mod facts;
 pub(crate) mod journal;
+pub(crate) mod lanes;
 pub(crate) mod leases;
+pub(crate) mod random;
+pub(crate) mod receipts;
+pub(crate) mod retention;
+pub(crate) mod settings;
 
 use std::sync::Arc;
 
@@ -24,10 +34,94 @@ macro_rules! suite {
             a_free_lease_is_taken_once,
             its_owner_keeps_the_epoch,
             an_expired_lease_changes_hands_with_a_higher_epoch,
+            its_owner_may_be_late_if_nobody_came,
+            who_beats_is_counted_by_role,
+            leaving_gives_everything_back,
         ]);
         crate::conformance::suite!(@topic $open, journal, [
             all_of_a_commit_or_nothing,
             a_stale_owner_changes_nothing,
+            a_given_up_lease_fences,
+            one_of_many_wins_a_thread,
+            one_of_many_wins_a_conversation,
+            one_of_many_wins_an_address,
+            one_of_many_wins_a_dedupe_key,
+            a_failing_commit_harms_no_other,
+            rows_that_never_fit_are_refused,
+            numbers_of_messages_are_taken_once,
+            the_first_outcome_stands,
+            outbox_numbers_rise_and_outlive_their_rows,
+        ]);
+        crate::conformance::suite!(@topic $open, facts, [
+            of_an_address,
+            of_a_conversation,
+            of_the_desk,
+            who_waits_oldest_first,
+            whose_snooze_has_ended,
+            from_one_point_in_time,
+            of_keys_no_row_can_have,
+        ]);
+        crate::conformance::suite!(@topic $open, lanes, [
+            perform_their_next_number_only,
+            one_of_many_performs_a_number,
+            only_the_first_parked_is_due,
+            what_is_parked_again_is_one_row,
+            what_is_done_is_parked_no_more,
+            attempts_are_kept_until_the_number_is_done,
+            a_bucket_is_shared_and_refills,
+            live_connections_come_and_go,
+            resuming_a_channel_makes_its_parked_due,
+        ]);
+        crate::conformance::suite!(@topic $open, receipts, [
+            may_come_before_what_they_speak_of,
+            only_raise,
+            of_parts_add_up,
+            of_a_failed_part_fail_the_message,
+            of_our_own_count_attempts,
+            of_an_id_used_again_mean_the_newer_message,
+            of_strangers_change_nothing,
+            watermarks_rise_and_lift_messages,
+            watermarks_stop_at_the_newest,
+        ]);
+        crate::conformance::suite!(@topic $open, events, [
+            are_numbered_without_gap_in_order_of_commit,
+            a_reader_that_resumes_misses_nothing,
+            tell_how_far_they_reach,
+        ]);
+        crate::conformance::suite!(@topic $open, conversations, [
+            are_paged_newest_first,
+            are_filtered,
+            are_found_by_name_and_address_in_any_case,
+            know_their_place_in_the_queue,
+            messages_are_paged_both_ways,
+            a_visitor_sees_no_notes,
+            reading_clears_unread_and_keeps_the_version,
+        ]);
+        crate::conformance::suite!(@topic $open, agents, [
+            are_made_and_changed,
+            what_cannot_be_is_refused,
+            are_loaded_to_capacity_by_one_of_many,
+            are_loaded_past_it_by_force_only,
+            presence_is_an_event_once,
+            lapse_when_their_console_is_gone,
+            groups_are_made_changed_and_deleted,
+            tokens_end,
+        ]);
+        crate::conformance::suite!(@topic $open, dead, [
+            letters_are_paged_newest_first,
+            letters_end_once,
+        ]);
+        crate::conformance::suite!(@topic $open, settings, [
+            the_first_writer_of_a_setting_wins,
+            channels_tell_how_they_are,
+            gauges_count,
+        ]);
+        crate::conformance::suite!(@topic $open, retention, [
+            goes_in_bounded_steps,
+            keeps_what_is_young_or_open,
+        ]);
+        crate::conformance::suite!(@topic $open, random, [
+            changes_keep_the_numbers_whole,
         ]);
     };
     (@topic $open:ident, $topic:ident, [$($test:ident),* $(,)?]) => {

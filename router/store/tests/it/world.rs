@@ -1,14 +1,17 @@
 //! Rows to test with, and the shortest way to have a contact, a thread and a conversation.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use patchbay_message::{
     AgentId, Attributes, ChannelId, ContactId, Content, ConversationId, Direction, GroupId,
     InstanceId, MessageId, Party, ReceiptState, SystemClock, ThreadId, Time,
 };
 use patchbay_store::{
-    AgentUpdate, Changes, Contact, Conversation, ConversationState, Fence, Group, MessageKind,
-    MessageRow, Presence, Role, Store, Strategy, Thread,
+    AgentUpdate, Changes, CommitError, Contact, Conversation, ConversationState, Fence, Group,
+    MessageKind, MessageRow, NewEvent, Presence, Role, Store, Strategy, Thread,
 };
 
 pub(crate) type Dyn = Arc<dyn Store>;
@@ -183,4 +186,46 @@ pub(crate) async fn group(store: &Dyn, name: &str, members: &[AgentId]) -> Group
     };
     store.save_group(&group).await.expect("a new group");
     id
+}
+
+/// Asks again until there is an answer; fails after ten seconds.
+pub(crate) async fn until<T, F: Future<Output = Option<T>>>(
+    what: &str,
+    mut ask: impl FnMut() -> F,
+) -> T {
+    let deadline = Instant::now() + Duration::from_secs(10);
+    loop {
+        if let Some(answer) = ask().await {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "waited in vain: {what}");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// Runs all at once and answers how many succeeded; every other one must be a Conflict.
+pub(crate) async fn race(store: &Dyn, commits: Vec<Changes>) -> usize {
+    let tasks = commits.into_iter().map(|changes| {
+        let store = Arc::clone(store);
+        tokio::spawn(async move { store.commit(changes).await })
+    });
+    let mut won = 0;
+    for task in futures_util::future::join_all(tasks).await {
+        match task.expect("no panic") {
+            Ok(_) => won += 1,
+            Err(CommitError::Conflict(_)) => {}
+            Err(other) => panic!("a loser of a race must see a Conflict, got: {other}"),
+        }
+    }
+    won
+}
+
+/// An event of some kind with a number in it.
+pub(crate) fn event(n: u64) -> NewEvent {
+    NewEvent {
+        kind: "message",
+        conversation_id: None,
+        agent_id: None,
+        data: serde_json::json!({ "n": n }),
+    }
 }

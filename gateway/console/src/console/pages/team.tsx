@@ -42,7 +42,7 @@ export function Team() {
       <p class="lead">{t('teamLead')}</p>
       <div class="heading"><h2>{t('agents')}</h2>{admin && <Action run={() => setEditing({ agent: undefined })}><Icon name="plus" size={16} />{t('addAgent')}</Action>}</div>
       <table>
-        <thead><tr><th scope="col">{t('name')}</th><th scope="col">{t('role')}</th><th scope="col">{t('presence')}</th><th scope="col">{t('loadHead')}</th>{admin && <th scope="col">{t('actions')}</th>}</tr></thead>
+        <thead><tr><th scope="col">{t('name')}</th><th scope="col">{t('role')}</th><th scope="col">{t('presenceHead')}</th><th scope="col">{t('loadHead')}</th>{admin && <th scope="col">{t('actions')}</th>}</tr></thead>
         <tbody>
           {desk.agents.value.map((agent) => (
             <tr key={agent.id}>

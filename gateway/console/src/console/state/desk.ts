@@ -161,8 +161,8 @@ export class Desk {
     const conversation = this.known.value.get(id);
     const loaded = this.threads.value.get(id);
     if (!conversation?.unread || !loaded || !this.may('agent')) return;
-    // Auditors and onlookers must not make the visitor believe that somebody answers.
-    if (conversation.agent && conversation.agent.id !== this.me.value.id) return;
+    // Onlookers must not make the visitor believe that somebody answers.
+    if (conversation.agent?.id !== this.me.value.id) return;
     this.known.value = upsert(this.known.value, [{ ...conversation, unread: 0 }]);
     await this.calls.read(id, lastInbound(loaded)).catch(() => undefined);
   }

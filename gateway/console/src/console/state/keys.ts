@@ -9,7 +9,7 @@ import { choose, settings } from './settings';
 const SEQUENCE_MS = 1_200;
 
 const PLACES: Record<string, Partial<Route>> = {
-  m: { view: 'mine' }, w: { view: 'waiting' }, a: { view: 'all' }, u: { page: 'dead' }, c: { page: 'channels' }, t: { page: 'team' },
+  m: { view: 'mine' }, w: { view: 'waiting' }, a: { view: 'all' }, d: { page: 'dead' }, c: { page: 'channels' }, t: { page: 'team' },
 };
 
 function typing(target: EventTarget | null): boolean {

@@ -16,7 +16,12 @@ const defaults: Settings = {
   details: true,
 };
 
-export const settings = signal<Settings>({ ...defaults, ...load<Partial<Settings>>('settings') });
+/** Narrower than this, details cover the messages, so they wait to be asked for. */
+const NARROW_PX = 1240;
+
+const kept = { ...defaults, ...load<Partial<Settings>>('settings') };
+
+export const settings = signal<Settings>({ ...kept, details: kept.details && innerWidth > NARROW_PX });
 
 export function choose(change: Partial<Settings>): void {
   settings.value = { ...settings.value, ...change };

@@ -16,6 +16,9 @@ const SIGNAL_IDLE_MS = 5_000;
 const TEXT_MAX = 20_000;
 const FILES_MAX = 10;
 
+/** The last wish to write that was met. */
+let answeredAsk = 0;
+
 interface Attached {
   id: string;
   name: string;
@@ -51,12 +54,12 @@ function Field({ conversation, mode }: { conversation: Conversation; mode: 'repl
   const files = useFiles();
   const signal = useWritingSignal(id, mode);
   const asked = composer.value.asked;
-  const seenAsk = useRef(asked);
 
-  useEffect(() => {
-    // Only a wish to write takes the focus; merely opening a conversation leaves it in the list.
-    if (seenAsk.current !== asked || document.activeElement?.classList.contains('mode')) input.current?.focus();
-    seenAsk.current = asked;
+  // Before the next key press, or its letter would be taken for a shortcut. Merely opening a conversation asks for nothing
+  // and leaves the focus in the list.
+  useLayoutEffect(() => {
+    if (answeredAsk !== asked) input.current?.focus();
+    answeredAsk = asked;
   }, [asked]);
   useLayoutEffect(() => {
     const element = input.current;

@@ -1,6 +1,6 @@
 // List, conversation and details side by side.
 import { useEffect } from 'preact/hooks';
-import { theDesk } from '../state/face';
+import { composer, theDesk } from '../state/face';
 import { route } from '../state/router';
 import { settings } from '../state/settings';
 import { t } from '../strings';
@@ -14,6 +14,8 @@ export function Inbox() {
   const desk = theDesk();
   const { view, id } = route.value;
   useEffect(() => {
+    // A reply is what one opens a conversation for; a note begun elsewhere must not decide who reads this one.
+    composer.value = { ...composer.value, mode: 'reply' };
     if (id) void desk.openThread(id);
   }, [id, desk]);
   const conversation = id ? desk.known.value.get(id) : undefined;

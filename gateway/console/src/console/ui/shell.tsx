@@ -84,9 +84,9 @@ function Myself() {
   return (
     <div class="myself">
       {desk.may('agent') && (
-        <select class={`presence ${me.presence}`} aria-label={t('presence')} value={me.presence} onChange={(event) => void desk.setPresence(event.currentTarget.value as Presence)}>
+        <label class={`presence dot ${me.presence}`}><select aria-label={t('presence')} value={me.presence} onChange={(event) => void desk.setPresence(event.currentTarget.value as Presence)}>
           {PRESENCES.map((presence) => <option value={presence}>{word('', presence)}</option>)}
-        </select>
+        </select></label>
       )}
       <details ref={menu} onKeyDown={escape}>
         <summary aria-label={`${me.name}, ${t('settings')}`}>

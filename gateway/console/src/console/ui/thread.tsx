@@ -39,9 +39,8 @@ function Head({ conversation }: { conversation: Conversation }) {
       <Avatar name={name} size={40} />
       <div class="title">
         <h2>{name}</h2>
-        <p><KindIcon kind={conversation.channel.kind} size={14} /> {conversation.channel.id}<span class="who"> · {conversation.agent?.name ?? t('nobody')}</span></p>
+        <p><StateChip state={conversation.state} /><KindIcon kind={conversation.channel.kind} size={14} /><span class="line">{conversation.channel.id} · {conversation.agent?.name ?? t('nobody')}</span></p>
       </div>
-      <StateChip state={conversation.state} />
       <Actions conversation={conversation} />
       <button type="button" class="icon-button" aria-pressed={settings.value.details} aria-label={t('details')} title={t('details')} onClick={() => choose({ details: !settings.value.details })}><Icon name="panel" /></button>
     </header>

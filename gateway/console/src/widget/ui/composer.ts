@@ -11,6 +11,10 @@ const TYPING_IDLE_MS = 5_000;
 const TEXT_MAX = 10_000;
 
 export class Composer {
+  readonly #client: ChatClient;
+  readonly #store: Store;
+  readonly #text: Text;
+  readonly #say: (problem: string) => void;
   readonly element: HTMLFormElement;
   readonly input: HTMLTextAreaElement;
   readonly #tray: Tray;
@@ -19,11 +23,15 @@ export class Composer {
   #typingEnd: ReturnType<typeof setTimeout> | undefined;
 
   constructor(
-    private readonly client: ChatClient,
-    private readonly store: Store,
-    private readonly text: Text,
-    private readonly say: (problem: string) => void,
+    client: ChatClient,
+    store: Store,
+    text: Text,
+    say: (problem: string) => void,
   ) {
+    this.#client = client;
+    this.#store = store;
+    this.#text = text;
+    this.#say = say;
     this.#tray = new Tray(client, text, () => this.#settle(), say);
     this.input = h('textarea', {
       rows: 1, maxlength: TEXT_MAX, placeholder: text.write, 'aria-label': text.message,
@@ -62,26 +70,26 @@ export class Composer {
   #send(): void {
     const text = this.input.value.trim();
     if (this.#tray.busy || (!text && this.#tray.element.hidden)) return;
-    if (this.client.outbox.full) return this.say(this.text.full);
+    if (this.#client.outbox.full) return this.#say(this.#text.full);
     const content: Part[] = this.#tray.take();
     if (text) content.unshift({ type: 'text', text });
     this.input.value = '';
-    this.store.remove('draft');
-    this.say('');
+    this.#store.remove('draft');
+    this.#say('');
     this.#stopTyping();
-    this.client.send(content);
+    this.#client.send(content);
     this.#settle();
     this.input.focus();
   }
 
   #typed(): void {
-    this.store.set('draft', this.input.value);
+    this.#store.set('draft', this.input.value);
     this.#settle();
     if (!this.input.value.trim()) return this.#stopTyping();
     const now = Date.now();
     if (now - this.#typingSince > TYPING_REPEAT_MS) {
       this.#typingSince = now;
-      this.client.setTyping(true);
+      this.#client.setTyping(true);
     }
     clearTimeout(this.#typingEnd);
     this.#typingEnd = setTimeout(() => this.#stopTyping(), TYPING_IDLE_MS);
@@ -89,7 +97,7 @@ export class Composer {
 
   #stopTyping(): void {
     clearTimeout(this.#typingEnd);
-    if (this.#typingSince) this.client.setTyping(false);
+    if (this.#typingSince) this.#client.setTyping(false);
     this.#typingSince = 0;
   }
 

@@ -7,9 +7,13 @@ import css from '../widget.css?inline';
 import { Composer } from './composer';
 import { h, icon } from './dom';
 import { applyColour } from './theme';
-import { failedNotice, stateLine, Thread } from './thread';
+import { stateLine, Thread } from './thread';
 
 export class Panel {
+  readonly #client: ChatClient;
+  readonly #options: Options;
+  readonly #text: Text;
+  readonly #toggled: (open: boolean) => void;
   readonly host: HTMLElement;
   open = false;
   readonly #dialog: HTMLElement;
@@ -23,13 +27,17 @@ export class Panel {
   readonly #composer: Composer;
 
   constructor(
-    private readonly client: ChatClient,
-    private readonly options: Options,
+    client: ChatClient,
+    options: Options,
     store: Store,
-    private readonly text: Text,
+    text: Text,
     lang: string,
-    private readonly toggled: (open: boolean) => void,
+    toggled: (open: boolean) => void,
   ) {
+    this.#client = client;
+    this.#options = options;
+    this.#text = text;
+    this.#toggled = toggled;
     this.host = h('div', { id: `patchbay-widget-${options.channel}`, lang, 'data-position': options.position, 'data-theme': options.theme });
     applyColour(this.host, options.colour);
     this.#thread = new Thread(client, text, lang, options.server, () => options.greeting ?? client.visitor.answer?.greeting ?? text.welcome);
@@ -49,7 +57,7 @@ export class Panel {
     this.#launcher = h(
       'button',
       { type: 'button', class: 'launcher', 'aria-haspopup': 'dialog', onclick: () => (this.open ? this.hide() : this.show()) },
-      icon('chat'), this.#badge,
+      icon('chat'), icon('down'), this.#badge,
     );
     this.#attach();
     this.#acceptDrops();
@@ -62,7 +70,7 @@ export class Panel {
     this.open = true;
     this.#dialog.hidden = false;
     this.host.toggleAttribute('data-open', true);
-    this.toggled(true);
+    this.#toggled(true);
     this.draw();
     this.#thread.toEnd();
     this.#composer.fit();
@@ -75,7 +83,7 @@ export class Panel {
     this.open = false;
     this.#dialog.hidden = true;
     this.host.toggleAttribute('data-open', false);
-    this.toggled(false);
+    this.#toggled(false);
     this.draw();
     if (inside) this.#launcher.focus();
   }
@@ -85,7 +93,8 @@ export class Panel {
   }
 
   draw(): void {
-    const { client, text } = this;
+    const client = this.#client;
+    const text = this.#text;
     const unread = client.log.unread;
     this.#badge.hidden = unread === 0;
     this.#badge.textContent = unread > 99 ? '99+' : String(unread);
@@ -93,12 +102,10 @@ export class Panel {
     this.#launcher.setAttribute('aria-label', label);
     this.#launcher.setAttribute('aria-expanded', String(this.open));
     if (!this.open) return;
-    setText(this.#heading, this.options.title ?? client.visitor.answer?.name ?? text.chat);
+    setText(this.#heading, this.#options.title ?? client.visitor.answer?.name ?? text.chat);
     this.#thread.draw();
-    const failed = failedNotice(client, text);
     setText(this.#status, stateLine(client, text));
     this.#status.classList.toggle('offline', client.link === 'offline');
-    this.host.toggleAttribute('data-failed', failed !== '');
     setText(this.#typing, client.typing ? fill(text.typing, { name: client.typing.name ?? text.team }) : '');
   }
 

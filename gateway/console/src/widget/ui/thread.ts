@@ -28,27 +28,41 @@ interface Row {
 }
 
 export class Thread {
+  readonly #client: ChatClient;
+  readonly #text: Text;
+  readonly #lang: string;
+  readonly #server: string;
+  readonly #greeting: () => string;
   readonly element: HTMLElement;
   readonly list: HTMLElement;
   readonly #jump: HTMLElement;
   readonly #rows = new Map<string, Row>();
+  #following = true;
 
   constructor(
-    private readonly client: ChatClient,
-    private readonly text: Text,
-    private readonly lang: string,
-    private readonly server: string,
-    private readonly greeting: () => string,
+    client: ChatClient,
+    text: Text,
+    lang: string,
+    server: string,
+    greeting: () => string,
   ) {
+    this.#client = client;
+    this.#text = text;
+    this.#lang = lang;
+    this.#server = server;
+    this.#greeting = greeting;
     this.list = h('div', { class: 'log', role: 'log', 'aria-label': text.log, 'aria-live': 'polite', tabindex: 0 });
     this.#jump = h('button', { class: 'jump', type: 'button', hidden: true, onclick: () => this.toEnd() }, text.newest);
-    this.list.addEventListener('scroll', () => this.nearEnd && (this.#jump.hidden = true), { passive: true });
+    this.list.addEventListener('scroll', () => this.#scrolled(), { passive: true });
     this.element = h('div', { class: 'thread' }, this.list, this.#jump);
+    // Whatever takes room below (typing, files, a growing text field) must not push the newest message out of view.
+    new ResizeObserver(() => this.#following && this.toEnd()).observe(this.list);
   }
 
-  get nearEnd(): boolean {
+  #scrolled(): void {
     const { scrollHeight, scrollTop, clientHeight } = this.list;
-    return scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    this.#following = scrollHeight - scrollTop - clientHeight < NEAR_END_PX;
+    if (this.#following) this.#jump.hidden = true;
   }
 
   toEnd(): void {
@@ -58,7 +72,6 @@ export class Thread {
 
   draw(): void {
     const items = this.#items();
-    const follow = this.nearEnd;
     const before = this.#rows.size;
     let own = 0;
     let place: ChildNode | null = this.list.firstChild;
@@ -90,14 +103,14 @@ export class Thread {
       row.element.remove();
       this.#rows.delete(key);
     }
-    if (follow || own > 0) this.toEnd();
+    if (this.#following || own > 0) this.toEnd();
     else if (this.#rows.size > before) this.#jump.hidden = false;
   }
 
   #items(): Item[] {
-    const { log, outbox, link } = this.client;
+    const { log, outbox, link } = this.#client;
     const items: Item[] = [];
-    const greeting = this.greeting();
+    const greeting = this.#greeting();
     const start = log.messages[0]?.at ?? outbox.items[0]?.at ?? Date.now();
     if (greeting && log.messages[0]?.from !== 'system') {
       items.push({ key: 'greeting', from: 'agent', name: '', content: [{ type: 'text', text: greeting }], at: start, status: '' });
@@ -123,15 +136,15 @@ export class Thread {
 
   #day(at: string | number): Row {
     const now = Date.now();
-    const word = sameDay(at, now) ? this.text.today : sameDay(at, now - 86_400_000) ? this.text.yesterday : formatDay(at, this.lang);
+    const word = sameDay(at, now) ? this.#text.today : sameDay(at, now - 86_400_000) ? this.#text.yesterday : formatDay(at, this.#lang);
     const element = h('div', { class: 'day' }, word);
     return { element, small: element, sign: 'day' };
   }
 
   #message(item: Item): Row {
-    const small = h('div', { class: 'small' });
+    const small = h('div', { class: 'small', 'aria-live': 'off' });
     if (item.from === 'system') return { element: h('div', { class: 'system' }, ...this.#parts(item)), small, sign: '' };
-    const who = item.from === 'visitor' ? this.text.you : item.name || this.text.team;
+    const who = item.from === 'visitor' ? this.#text.you : item.name || this.#text.team;
     const author = h('div', { class: item.from === 'agent' && item.name ? 'author' : 'author hidden' }, who);
     const element = h('div', { class: `message ${item.from}` }, author, ...this.#parts(item), small);
     return { element, small, sign: '' };
@@ -139,11 +152,11 @@ export class Thread {
 
   #parts(item: Item): HTMLElement[] {
     return item.content.map((part) => {
-      const url = safeUrl(part.url, this.server);
+      const url = safeUrl(part.url, this.#server);
       if (part.type === 'text') return this.#bubble(part.text ?? '');
       if (part.type === 'image' && url) return this.#picture(part, url);
       if (url) return this.#file(part, url);
-      return h('div', { class: 'bubble unknown' }, part.type === 'event' && part.name ? part.name : this.text.unknown);
+      return h('div', { class: 'bubble unknown' }, part.type === 'event' && part.name ? part.name : this.#text.unknown);
     });
   }
 
@@ -157,7 +170,7 @@ export class Thread {
   #picture(part: Part, url: string): HTMLElement {
     const image = h('img', { src: url, alt: part.name ?? '', width: part.width, height: part.height, loading: 'lazy' });
     // Without a known size the list grows when the picture arrives; stay at the end then.
-    image.addEventListener('load', () => this.nearEnd && this.toEnd());
+    image.addEventListener('load', () => this.#following && this.toEnd());
     return h('a', { class: 'picture', href: url, target: '_blank', rel: 'noopener noreferrer', 'aria-label': part.name }, image);
   }
 
@@ -171,16 +184,18 @@ export class Thread {
     const sign = `${item.status}${item.code ?? ''}${last}`;
     if (row.sign === sign || item.from === 'system') return;
     row.sign = sign;
-    const time = formatTime(item.at, this.lang);
-    const t = this.text;
+    const time = formatTime(item.at, this.#lang);
+    const t = this.#text;
     row.element.classList.toggle('failed', item.status === 'failed');
+    // Ticks and times are for the eye; that a message was not sent is said aloud.
+    row.small.ariaLive = item.status === 'failed' ? 'assertive' : 'off';
     if (item.status === 'failed') {
       const why = { too_large: t.whyTooLarge, forbidden: t.whyForbidden, unsupported: t.whyForbidden, stale: t.whyStale }[item.code ?? ''];
       const id = item.clientId ?? '';
       row.small.replaceChildren(
         h('span', {}, why ? `${t.failed}: ${why}` : t.failed),
-        h('button', { type: 'button', onclick: () => this.client.retry(id) }, t.retry),
-        h('button', { type: 'button', onclick: () => this.client.discard(id) }, t.discard),
+        h('button', { type: 'button', onclick: () => this.#client.retry(id) }, t.retry),
+        h('button', { type: 'button', onclick: () => this.#client.discard(id) }, t.discard),
       );
       return;
     }
@@ -195,11 +210,6 @@ export class Thread {
 function together(one: Item, other: Item): boolean {
   const apart = new Date(other.at).getTime() - new Date(one.at).getTime();
   return one.from === other.from && one.name === other.name && apart < 300_000 && sameDay(one.at, other.at);
-}
-
-/** What a screen reader and the page's title say about the state of sending. */
-export function failedNotice(client: ChatClient, text: Text): string {
-  return client.outbox.items.some((item) => item.state === 'failed') ? text.failed : '';
 }
 
 /** The line between messages and composer: trouble first, then the queue. */

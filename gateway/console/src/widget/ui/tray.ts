@@ -17,15 +17,23 @@ interface Entry {
 }
 
 export class Tray {
+  readonly #client: ChatClient;
+  readonly #text: Text;
+  readonly #changed: () => void;
+  readonly #say: (problem: string) => void;
   readonly element: HTMLElement;
   #entries: Entry[] = [];
 
   constructor(
-    private readonly client: ChatClient,
-    private readonly text: Text,
-    private readonly changed: () => void,
-    private readonly say: (problem: string) => void,
+    client: ChatClient,
+    text: Text,
+    changed: () => void,
+    say: (problem: string) => void,
   ) {
+    this.#client = client;
+    this.#text = text;
+    this.#changed = changed;
+    this.#say = say;
     this.element = h('ul', { class: 'tray', hidden: true });
   }
 
@@ -44,28 +52,28 @@ export class Tray {
     for (const file of files) {
       if (this.#entries.length >= FILES_MAX) return;
       const problem = this.#refuse(file);
-      if (problem) this.say(problem);
+      if (problem) this.#say(problem);
       else this.#upload(file);
     }
   }
 
   #refuse(file: File): string | undefined {
-    const limits = this.client.visitor.answer?.uploads;
+    const limits = this.#client.visitor.answer?.uploads;
     if (!limits) return undefined;
-    if (file.size > limits.bytes_max) return fill(this.text.tooLarge, { name: file.name, n: formatBytes(limits.bytes_max) });
+    if (file.size > limits.bytes_max) return fill(this.#text.tooLarge, { name: file.name, n: formatBytes(limits.bytes_max) });
     const family = `${file.type.split('/')[0]}/*`;
     // Without a type the browser does not know the file; the server looks at its bytes and decides.
     const taken = !file.type || limits.types.some((type) => type === file.type || type === family || type === '*/*');
-    return taken ? undefined : fill(this.text.wrongType, { name: file.name });
+    return taken ? undefined : fill(this.#text.wrongType, { name: file.name });
   }
 
   #upload(file: File): void {
     const name = file.name || 'file';
-    const bar = h('progress', { max: 100, value: 0, 'aria-label': fill(this.text.uploading, { name, n: 0 }) });
+    const bar = h('progress', { max: 100, value: 0, 'aria-label': fill(this.#text.uploading, { name, n: 0 }) });
     const entry: Entry = { element: h('li'), abort: new AbortController() };
     const remove = h(
       'button',
-      { type: 'button', class: 'plain', 'aria-label': fill(this.text.remove, { name }), onclick: () => this.#remove(entry) },
+      { type: 'button', class: 'plain', 'aria-label': fill(this.#text.remove, { name }), onclick: () => this.#remove(entry) },
       icon('close'),
     );
     let face: Element = icon('file');
@@ -79,27 +87,27 @@ export class Tray {
     this.#settle();
     const progress = (share: number): void => {
       bar.value = Math.round(share * 100);
-      bar.setAttribute('aria-label', fill(this.text.uploading, { name, n: bar.value }));
+      bar.setAttribute('aria-label', fill(this.#text.uploading, { name, n: bar.value }));
     };
-    this.client
+    this.#client
       .upload(file, name, progress, entry.abort.signal)
       .then((upload) => {
         entry.part = uploadPart(upload);
         bar.remove();
-        this.changed();
+        this.#changed();
       })
       .catch((error: unknown) => {
         if (entry.abort.signal.aborted) return;
         this.#remove(entry);
-        this.say(this.#explain(error, name));
+        this.#say(this.#explain(error, name));
       });
   }
 
   #explain(error: unknown, name: string): string {
     const status = error instanceof HttpError ? error.status : 0;
-    const limit = this.client.visitor.answer?.uploads?.bytes_max;
-    if (status === 413) return fill(this.text.tooLarge, { name, n: limit ? formatBytes(limit) : '' });
-    return fill(status === 415 ? this.text.wrongType : this.text.uploadFailed, { name });
+    const limit = this.#client.visitor.answer?.uploads?.bytes_max;
+    if (status === 413) return fill(this.#text.tooLarge, { name, n: limit ? formatBytes(limit) : '' });
+    return fill(status === 415 ? this.#text.wrongType : this.#text.uploadFailed, { name });
   }
 
   #remove(entry: Entry): void {
@@ -112,6 +120,6 @@ export class Tray {
 
   #settle(): void {
     this.element.hidden = this.#entries.length === 0;
-    this.changed();
+    this.#changed();
   }
 }

@@ -1,11 +1,11 @@
 //! Exclusive duties.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use patchbay_message::InstanceId;
-use patchbay_store::Fence;
+use patchbay_store::{Changes, ConversationState, Fence, LiveChange};
 
-use crate::world::{Dyn, LONG};
+use crate::world::{Dyn, LONG, talk, until};
 
 pub(crate) async fn a_free_lease_is_taken_once(store: &Dyn) {
     let tries = (0..16).map(|_| async { store.lease("inbound.3", &InstanceId::new(), LONG).await });
@@ -57,14 +57,111 @@ pub(crate) async fn an_expired_lease_changes_hands_with_a_higher_epoch(store: &D
     );
 }
 
+pub(crate) async fn its_owner_may_be_late_if_nobody_came(store: &Dyn) {
+    let me = InstanceId::new();
+    let ttl = Duration::from_millis(1);
+    let mine = store.lease("assigner", &me, ttl).await.unwrap().unwrap();
+    // Past its end for sure: another lease of the same length has been taken over meanwhile.
+    store
+        .lease("other", &InstanceId::new(), ttl)
+        .await
+        .unwrap()
+        .unwrap();
+    until_taken(store, "other", &InstanceId::new()).await;
+    assert_eq!(
+        store
+            .renew(std::slice::from_ref(&mine), LONG)
+            .await
+            .unwrap(),
+        [mine.clone()]
+    );
+    assert_eq!(
+        store
+            .lease("assigner", &InstanceId::new(), LONG)
+            .await
+            .unwrap(),
+        None
+    );
+    assert_eq!(
+        store.lease("assigner", &me, LONG).await.unwrap(),
+        Some(mine)
+    );
+}
+
+pub(crate) async fn who_beats_is_counted_by_role(store: &Dyn) {
+    let (a, b) = (InstanceId::new(), InstanceId::new());
+    assert_eq!(store.beat(&a, "router", LONG).await.unwrap(), 1);
+    assert_eq!(
+        store.beat(&a, "router", LONG).await.unwrap(),
+        1,
+        "the same one again"
+    );
+    assert_eq!(store.beat(&b, "router", LONG).await.unwrap(), 2);
+    assert_eq!(
+        store.beat(&b, "sinks", LONG).await.unwrap(),
+        1,
+        "roles are counted apart"
+    );
+    store.leave(&a).await.unwrap();
+    assert_eq!(
+        store.beat(&b, "router", LONG).await.unwrap(),
+        1,
+        "who left is not counted"
+    );
+    let short = Duration::from_millis(50);
+    store
+        .beat(&InstanceId::new(), "router", short)
+        .await
+        .unwrap();
+    until("the silent one is forgotten", || async {
+        (store.beat(&b, "router", LONG).await.unwrap() == 1).then_some(())
+    })
+    .await;
+}
+
+pub(crate) async fn leaving_gives_everything_back(store: &Dyn) {
+    let (me, other) = (InstanceId::new(), InstanceId::new());
+    let visitor = talk(store, "ada", ConversationState::Open).await.thread.id;
+    let mine = store.lease("outbound.1", &me, LONG).await.unwrap().unwrap();
+    let theirs = store
+        .lease("outbound.2", &other, LONG)
+        .await
+        .unwrap()
+        .unwrap();
+    let on = |gateway: &InstanceId| LiveChange {
+        thread: visitor,
+        gateway: gateway.clone(),
+        on: true,
+    };
+    let live = Changes {
+        live: vec![on(&me), on(&other)],
+        ..Changes::default()
+    };
+    store.commit(live).await.unwrap();
+
+    store.leave(&me).await.unwrap();
+
+    assert_eq!(
+        store.live(&[visitor]).await.unwrap(),
+        [(visitor, other.clone())]
+    );
+    let held = store
+        .renew(&[mine.clone(), theirs.clone()], LONG)
+        .await
+        .unwrap();
+    assert_eq!(held, [theirs], "the other one keeps its own");
+    let next = store
+        .lease("outbound.1", &other, LONG)
+        .await
+        .unwrap()
+        .unwrap();
+    assert!(next.epoch > mine.epoch);
+}
+
 /// Tries until the lease is free; fails after ten seconds.
 pub(crate) async fn until_taken(store: &Dyn, name: &str, who: &InstanceId) -> Fence {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        if let Some(fence) = store.lease(name, who, LONG).await.unwrap() {
-            return fence;
-        }
-        assert!(Instant::now() < deadline, "lease {name} never became free");
-        tokio::time::sleep(Duration::from_millis(20)).await;
-    }
+    until(name, || async {
+        store.lease(name, who, LONG).await.unwrap()
+    })
+    .await
 }

@@ -1,0 +1,73 @@
+//! A reply as the envelope that goes to the sinks, and its place in the outbox.
+
+use bytes::Bytes;
+use patchbay_bus::partition_of;
+use patchbay_message::{
+    Attributes, Authenticity, ChannelRef, Direction, Envelope, EnvelopeType, MessageId, Party,
+    SCHEMA_VERSION,
+};
+use patchbay_store::{Contact, Thread};
+
+use super::{Board, actions::Order};
+
+/// Writes the reply's envelope to the outbox. The thread's numbers are already this message's.
+pub(super) fn send(board: &mut Board<'_>, id: MessageId, thread: &Thread, order: Order<'_>) {
+    let Order {
+        envelope: carrier,
+        command,
+        conversation,
+        voice,
+    } = order;
+    let lane_key = thread.id.to_string();
+    let shard = partition_of(&lane_key, board.context.rules.shards);
+    let rules = board.context.rules;
+    let expire_after = rules
+        .expire_after_by_channel
+        .get(&thread.channel)
+        .unwrap_or(&rules.expire_after);
+    let envelope = Envelope {
+        schema: SCHEMA_VERSION,
+        kind: EnvelopeType::Message,
+        id,
+        direction: Direction::Outbound,
+        channel: ChannelRef {
+            id: thread.channel.clone(),
+            kind: thread.channel_kind.clone(),
+        },
+        partition_key: lane_key.clone(),
+        thread_hints: carrier.thread_hints.clone(),
+        conversation_id: Some(conversation.id),
+        thread_seq: Some(thread.last_seq),
+        lane_key: Some(lane_key),
+        out_seq: Some(thread.last_out_seq),
+        hop: None,
+        sender: Some(voice.party()),
+        recipient: Some(recipient(thread, board.contact(thread.contact_id))),
+        external_id: None,
+        dedupe_key: None,
+        in_reply_to: carrier.in_reply_to.clone(),
+        sent_at: Some(carrier.received_at),
+        received_at: board.now(),
+        content: command.content.clone(),
+        receipt: None,
+        command: None,
+        reply: carrier.reply.clone(),
+        authenticity: Authenticity::None,
+        attributes: carrier.attributes.clone(),
+        expires_at: Some(board.now().plus(*expire_after)),
+        traceparent: carrier.traceparent.clone(),
+        extra: Attributes::new(),
+    };
+    let body = serde_json::to_vec(&envelope).expect("an envelope is always JSON");
+    board.add_outbox(shard, id, Bytes::from(body));
+}
+
+fn recipient(thread: &Thread, contact: Option<&Contact>) -> Party {
+    Party {
+        address: thread.address.clone(),
+        name: contact.and_then(|contact| contact.name.clone()),
+        locale: contact.and_then(|contact| contact.locale.clone()),
+        verified: thread.verified,
+        attributes: Attributes::new(),
+    }
+}

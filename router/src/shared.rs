@@ -1,0 +1,59 @@
+//! What all of the router's tasks have at hand.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use patchbay_bus::{Bus, Mailbox};
+use patchbay_message::{Clock, InstanceId, LiveSignal, LogNudge};
+use patchbay_store::Store;
+use serde::Serialize;
+
+use crate::{backoff::Backoff, options::RouterOptions};
+
+/// The mailbox type that wakes the assigner because of a conversation.
+pub(crate) const CONVERSATION: &str = "conversation";
+/// The mailbox type that wakes the assigner because of an agent.
+pub(crate) const AGENT: &str = "agent";
+
+/// Bus, store, clock and settings.
+pub(crate) struct Shared {
+    pub(crate) options: RouterOptions,
+    pub(crate) bus: Arc<dyn Bus>,
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) instance: InstanceId,
+}
+
+/// Why a duty's task ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    /// It was told to stop and left everything in order.
+    Stopped,
+    /// Somebody else has the duty.
+    Fenced,
+}
+
+impl Shared {
+    pub(crate) fn backoff(&self) -> Backoff {
+        Backoff::new(self.options.retry_min, self.options.retry_max)
+    }
+
+    /// Tells readers of the event log that there is something new.
+    pub(crate) fn nudge_log(&self, seq: u64) {
+        if seq > 0 {
+            self.nudge(LogNudge::MAILBOX, &LogNudge { seq });
+        }
+    }
+
+    pub(crate) fn nudge_signals(&self, signals: &[LiveSignal]) {
+        for signal in signals {
+            self.nudge(LiveSignal::MAILBOX, signal);
+        }
+    }
+
+    pub(crate) fn nudge<T: Serialize>(&self, kind: &str, body: &T) {
+        let body = serde_json::to_vec(body).expect("a nudge is always JSON");
+        self.bus
+            .nudge(&Mailbox::Event(kind.to_owned()), Bytes::from(body));
+    }
+}
