@@ -61,11 +61,13 @@ export class Outbox {
     return this.items.find((item) => item.client_id === clientId);
   }
 
-  /** The server has it for good; it stays in view until it comes back with its number. */
+  /**
+   * The server has it for good. It is kept until it comes back with its number, so that a reload in between still shows it;
+   * sending it again then does no harm.
+   */
   accepted(clientId: string): void {
     const item = this.find(clientId);
     if (item) item.state = 'sent';
-    this.#store.remove(KEY + clientId);
   }
 
   failed(clientId: string, code: string): void {
@@ -113,7 +115,11 @@ export class Outbox {
     const item = this.find(key.slice(KEY.length));
     const stored = this.#store.get<Kept>(key);
     if (!item && stored) this.#load(key, this.#now() + FOREIGN_MS);
-    if (item?.state === 'sending' && !stored) item.state = 'sent';
+    if (item && !stored) {
+      // Thrown away there, or come back with its number, which our own link will tell in a moment.
+      if (item.state === 'failed') this.remove(item.client_id);
+      else item.state = 'sent';
+    }
     this.#sort();
     return true;
   }

@@ -45,6 +45,7 @@ export function applyColour(host: HTMLElement, colour: string | undefined): void
   const ink: Rgb = [0, 0, 0];
   host.style.setProperty('--accent', css(rgb));
   host.style.setProperty('--on-accent', css(contrast(rgb, white) >= 4.5 ? white : ink));
-  host.style.setProperty('--accent-text-light', css(readable(rgb, white)));
-  host.style.setProperty('--accent-text-dark', css(readable(rgb, [24, 28, 36])));
+  // Against the greys of bubbles, which are the harder grounds: --raised in the style sheet.
+  host.style.setProperty('--accent-text-light', css(readable(rgb, [241, 243, 247])));
+  host.style.setProperty('--accent-text-dark', css(readable(rgb, [38, 44, 56])));
 }
