@@ -89,9 +89,10 @@ function Myself() {
         </select></label>
       )}
       <details ref={menu} onKeyDown={escape}>
-        <summary aria-label={`${me.name}, ${t('settings')}`}>
+        <summary>
           <Avatar name={me.name} size={32} />
           <span class="label who"><b>{me.name}</b><small>{t('load', { n: me.load, max: me.capacity })}</small></span>
+          <span class="sr">{t('settings')}</span>
         </summary>
         <div class="menu">
           <label>{t('language')}
