@@ -83,6 +83,7 @@ pub struct SqliteStore {
     readers: Readers,
     memory: Memory,
     clock: Arc<dyn Clock>,
+    path: PathBuf,
     _lock: File,
 }
 
@@ -120,6 +121,7 @@ impl SqliteStore {
             readers: Readers::new(readers),
             memory: Memory::default(),
             clock: options.clock,
+            path: path.to_owned(),
             _lock: lock,
         }))
     }
@@ -129,15 +131,18 @@ impl SqliteStore {
     /// # Errors
     /// The file is there, or cannot be written.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        let to = to
+        let target = to
             .to_str()
             .ok_or_else(|| StoreError("the backup's path is not UTF-8".to_owned()))?
             .to_owned();
-        self.read(move |connection| {
-            connection.execute("VACUUM INTO ?1", [to])?;
-            Ok(())
-        })
-        .await
+        let connection = connect_to_read(&self.path)?;
+        let copied =
+            tokio::task::spawn_blocking(move || connection.execute("VACUUM INTO ?1", [target]));
+        match copied.await {
+            Ok(Ok(_)) => Ok(()),
+            Ok(Err(error)) => Err(named(to, &error.into())),
+            Err(error) => Err(StoreError(format!("the backup ended early: {error}"))),
+        }
     }
 
     fn now(&self) -> Time {

@@ -82,7 +82,9 @@ CREATE TABLE conversation (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX conversation_thread ON conversation (thread, created_at, id);
 CREATE INDEX conversation_newest ON conversation (updated_at, id);
-CREATE INDEX conversation_agent ON conversation (agent, updated_at, id) WHERE agent IS NOT NULL;
+-- Closed ones pile up, the rest are few: lists without them must not wade through them.
+CREATE INDEX conversation_active ON conversation (updated_at, id) WHERE state <> 'closed';
+CREATE INDEX conversation_agent ON conversation (agent, updated_at, id) WHERE state <> 'closed';
 CREATE INDEX conversation_waiting ON conversation (coalesce(waiting_since, created_at), id)
     WHERE state IN ('new', 'waiting');
 CREATE INDEX conversation_place ON conversation (grp, coalesce(waiting_since, created_at), id)

@@ -51,11 +51,12 @@ impl Handle {
         self.pages.load(Ordering::Relaxed)
     }
 
-    /// The writer's share: with nobody writing, the log can be emptied and begin anew.
+    /// The writer's share: with nobody writing, the rest is copied, and once the readers of the old
+    /// log are through (a few milliseconds; the busy timeout at most) the next write begins it anew.
     pub(super) fn help(&self, connection: &Connection) {
         metrics::counter!("patchbay_store_bound_hit_total", "bound" => "wal").increment(1);
-        passive(connection, &self.pages);
-        // Whatever was left, the next look is after the next checkpoint of the other thread.
+        checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)");
+        // However that went, the next look is after the next checkpoint of the other thread.
         self.pages.store(0, Ordering::Relaxed);
     }
 }
@@ -75,7 +76,8 @@ impl Checkpointer {
                 loop {
                     let ended = woken.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected);
                     if groups.swap(0, Ordering::Relaxed) > 0 {
-                        passive(&connection, &pages);
+                        let log = checkpoint(&connection, "PRAGMA wal_checkpoint(PASSIVE)");
+                        pages.store(log, Ordering::Relaxed);
                     }
                     if ended {
                         return;
@@ -104,11 +106,14 @@ impl Drop for Checkpointer {
     }
 }
 
-fn passive(connection: &Connection, pages: &AtomicU32) {
-    let log: rusqlite::Result<i64> =
-        connection.query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| row.get(1));
-    match log {
-        Ok(log) => pages.store(u32::try_from(log).unwrap_or(0), Ordering::Relaxed),
-        Err(error) => tracing::warn!(%error, "store: a checkpoint failed"),
+/// Answers how many pages the log has; a failure only means that it goes on growing.
+fn checkpoint(connection: &Connection, pragma: &str) -> u32 {
+    match connection.query_row(pragma, [], |row| row.get::<_, i64>(1)) {
+        // -1 while another checkpoint is running.
+        Ok(log) => u32::try_from(log).unwrap_or(0),
+        Err(error) => {
+            tracing::warn!(%error, "store: a checkpoint failed");
+            0
+        }
     }
 }

@@ -1,4 +1,4 @@
-//! Brings the schema up to date, one numbered step after the other, each in a transaction.
+//! Brings the schema up to date by numbered steps, in one transaction.
 //!
 //! Steps only expand (new tables, columns with defaults) what the version before them reads, and
 //! contract what it no longer does: so a binary runs on its own schema and on the next one.
@@ -60,4 +60,51 @@ fn migrate_by(connection: &mut Connection, steps: &[(&str, &str)], now: Time) ->
     }
     transaction.commit()?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: (&str, &str) = ("first", "CREATE TABLE a (x INTEGER NOT NULL) STRICT;");
+    const SECOND: (&str, &str) = ("second", "ALTER TABLE a ADD COLUMN y INTEGER DEFAULT 7;");
+    const BROKEN: (&str, &str) = ("broken", "CREATE TABLE b (x) STRICT; nonsense;");
+
+    fn versions(connection: &Connection) -> Vec<(i64, String)> {
+        let mut statement = connection
+            .prepare("SELECT version, name FROM schema_version ORDER BY version")
+            .unwrap();
+        let rows = statement
+            .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))
+            .unwrap();
+        rows.collect::<Result<_, _>>().unwrap()
+    }
+
+    #[test]
+    fn only_what_is_new_is_applied() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let now = Time::from_ms(1);
+        migrate_by(&mut connection, &[FIRST], now).unwrap();
+        connection.execute("INSERT INTO a VALUES (1)", []).unwrap();
+        migrate_by(&mut connection, &[FIRST, SECOND], now).unwrap();
+        migrate_by(&mut connection, &[FIRST, SECOND], now).unwrap();
+        let y: i64 = connection
+            .query_row("SELECT y FROM a", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(y, 7, "rows that were there are kept");
+        assert_eq!(
+            versions(&connection),
+            [(1, "first".to_owned()), (2, "second".to_owned())]
+        );
+    }
+
+    #[test]
+    fn a_step_that_fails_leaves_the_schema_before_it() {
+        let mut connection = Connection::open_in_memory().unwrap();
+        let now = Time::from_ms(1);
+        migrate_by(&mut connection, &[FIRST], now).unwrap();
+        migrate_by(&mut connection, &[FIRST, SECOND, BROKEN], now).unwrap_err();
+        assert_eq!(versions(&connection), [(1, "first".to_owned())]);
+        connection.execute("INSERT INTO a VALUES (1)", []).unwrap();
+    }
 }

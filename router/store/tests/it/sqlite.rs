@@ -1,6 +1,11 @@
-//! SQLite passes the suite.
+//! SQLite passes the suite; and what it promises beyond: one process, one file, kill -9.
 
-use std::sync::Arc;
+mod clock;
+mod crash;
+mod load;
+mod opening;
+
+use std::{path::Path, sync::Arc};
 
 use patchbay_store::{SqliteOptions, SqliteStore, Store};
 
@@ -19,12 +24,15 @@ impl Home for Sqlite {
 
 async fn open() -> Sqlite {
     let folder = tempfile::tempdir().expect("a temporary folder");
-    let store = SqliteStore::open(folder.path().join("store.db"), SqliteOptions::default())
-        .expect("a new store opens");
     Sqlite {
-        store,
+        store: open_at(&folder.path().join("store.db")),
         _folder: folder,
     }
+}
+
+/// Opens a file that must open.
+fn open_at(path: &Path) -> Arc<dyn Store> {
+    SqliteStore::open(path, SqliteOptions::default()).expect("the store opens")
 }
 
 conformance::suite!(open);

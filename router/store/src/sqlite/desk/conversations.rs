@@ -107,6 +107,10 @@ fn clauses(filter: &ConversationFilter) -> (String, Values) {
         for state in &filter.states {
             values.push(Box::new(state.as_str()));
         }
+        // Said as the partial indexes say it: they are used for what names their condition only.
+        if !filter.states.contains(&ConversationState::Closed) {
+            clauses.push("state <> 'closed'".to_owned());
+        }
     }
     if let Some(agent) = filter.agent {
         clauses.push("agent = ?".to_owned());

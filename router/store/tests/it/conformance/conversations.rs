@@ -31,7 +31,7 @@ pub(crate) async fn are_paged_newest_first(store: &Dyn) {
     let mut expected = Vec::new();
     for n in 0..7_u64 {
         // Three of them at the same time: the id decides.
-        let at = begun.plus(Duration::from_secs(n.max(2).min(4)));
+        let at = begun.plus(Duration::from_secs(n.clamp(2, 4)));
         let name = format!("visitor{n}");
         let talk = talk_with(store, &name, ConversationState::Open, |row| {
             row.updated_at = at

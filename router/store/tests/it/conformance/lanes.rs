@@ -302,7 +302,7 @@ pub(crate) async fn live_connections_come_and_go(store: &Dyn) {
     assert_eq!(live, [(thread, gateway.clone())]);
     assert_eq!(
         store.lanes(&[thread]).await.unwrap()[0].gateways,
-        [gateway.clone()]
+        std::slice::from_ref(&gateway)
     );
     store.commit(change(false)).await.unwrap();
     assert_eq!(store.live(&[thread]).await.unwrap(), []);

@@ -29,7 +29,11 @@ pub(crate) async fn its_owner_keeps_the_epoch(store: &Dyn) {
         ..first.clone()
     };
     let held = store.renew(&[first.clone(), stale], LONG).await.unwrap();
-    assert_eq!(held, [first.clone()], "only the true epoch is renewed");
+    assert_eq!(
+        held,
+        std::slice::from_ref(&first),
+        "only the true epoch is renewed"
+    );
 
     store.release(std::slice::from_ref(&first)).await.unwrap();
     assert_eq!(
@@ -73,7 +77,7 @@ pub(crate) async fn its_owner_may_be_late_if_nobody_came(store: &Dyn) {
             .renew(std::slice::from_ref(&mine), LONG)
             .await
             .unwrap(),
-        [mine.clone()]
+        std::slice::from_ref(&mine)
     );
     assert_eq!(
         store
