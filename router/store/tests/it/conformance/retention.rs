@@ -82,13 +82,14 @@ pub(crate) async fn goes_in_bounded_steps(store: &Dyn) {
 /// One of everything; an open attempt and a dead letter nobody looked at stay for ever.
 pub(crate) async fn keeps_what_is_young_or_open(store: &Dyn) {
     let (finished, open) = (ThreadId::new(), ThreadId::new());
-    let attempt = |lane| AttemptOpen {
+    let attempt = |lane, out_seq| AttemptOpen {
         message: MessageId::new(),
         lane,
-        out_seq: 1,
+        out_seq,
         part: 0,
         epoch: 1,
     };
+    let done = |lane| LaneDone { lane, out_seq: 1 };
     let (ended, waiting) = (letter(now()), letter(now()));
     bury(store, &[ended.clone(), waiting.clone()]).await;
     let changes = Changes {
@@ -102,11 +103,8 @@ pub(crate) async fn keeps_what_is_young_or_open(store: &Dyn) {
             message_id: None,
             version: None,
         }],
-        attempts: vec![attempt(finished), attempt(open)],
-        lanes_done: vec![LaneDone {
-            lane: finished,
-            out_seq: 1,
-        }],
+        attempts: vec![attempt(finished, 1), attempt(open, 2)],
+        lanes_done: vec![done(finished), done(open)],
         receipts: vec![ReceiptWord {
             channel: web(),
             external_id: Some("x".to_owned()),
