@@ -19,7 +19,7 @@ use crate::{
 };
 
 /// How soon a lane held by a dead message notices that a human has dropped or replayed it.
-const HOLD_RECHECK: Duration = Duration::from_secs(5);
+const HOLD_RECHECK: Duration = Duration::from_secs(2);
 
 impl Shard {
     /// Begins a message whose turn in its lane it is.
