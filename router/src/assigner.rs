@@ -24,6 +24,7 @@ use uuid::Uuid;
 use crate::{
     assign::{self, Plan, Planner, Step},
     shared::{AGENT, CONVERSATION, End, Shared},
+    status::Cleared,
 };
 
 /// How many waiting conversations are read at once.
@@ -56,19 +57,18 @@ impl From<StoreError> for Stopped {
 }
 
 pub(crate) async fn run(shared: Arc<Shared>, fence: Fence, stop: CancellationToken) -> End {
+    let _cleared = Cleared::at_the_end(&shared.options.status, PART);
     let mut assigner = Assigner {
         fence,
         told: HashMap::new(),
         offline: HashMap::new(),
         lapsed_at: None,
-        shared: shared.clone(),
+        shared,
     };
-    let end = tokio::select! {
+    tokio::select! {
         () = stop.cancelled() => End::Stopped,
         () = assigner.work() => End::Fenced,
-    };
-    shared.options.status.good(PART);
-    end
+    }
 }
 
 impl Assigner {
@@ -111,7 +111,7 @@ impl Assigner {
             snoozed_until: Some(now),
             ..Want::default()
         };
-        let mut facts = self.shared.store.facts(&want).await?;
+        let mut facts = self.shared.journal.facts(&want).await?;
         let woken = facts.woken.len();
         let oldest = facts.waiting.first().map(waits_since);
         let absent = self.absent(&facts.agents, now);
@@ -156,7 +156,7 @@ impl Assigner {
             waiting_after: after,
             ..Want::default()
         };
-        Ok(self.shared.store.facts(&want).await?.waiting)
+        Ok(self.shared.journal.facts(&want).await?.waiting)
     }
 
     /// Sets agents offline whose console has gone.
@@ -165,13 +165,13 @@ impl Assigner {
         if self.lapsed_at.is_some_and(|at| at.elapsed() < every) {
             return Ok(());
         }
-        let gone = self.shared.store.lapse(now).await?;
+        let gone = self.shared.desk.lapse(now).await?;
         self.lapsed_at = Some(Instant::now());
         if !gone.is_empty() {
             for agent in &gone {
                 tracing::info!(agent_id = %agent.id, "console has gone; agent is offline");
             }
-            let (newest, _) = self.shared.store.event_bounds().await?;
+            let (newest, _) = self.shared.desk.event_bounds().await?;
             self.shared.nudge_log(newest);
         }
         Ok(())
@@ -208,7 +208,7 @@ impl Assigner {
             signals.extend(step.signal.clone());
             step.write(&mut changes);
         }
-        match self.shared.store.commit(changes).await {
+        match self.shared.journal.commit(changes).await {
             Ok(committed) => {
                 metrics::counter!("patchbay_assigner_assigned_total").increment(assigned as u64);
                 self.shared.nudge_log(committed.last_event);
@@ -254,7 +254,7 @@ impl Assigner {
             limit: REQUEUE_MAX,
             ..ConversationFilter::default()
         };
-        let page = self.shared.store.conversations(&filter).await?;
+        let page = self.shared.desk.conversations(&filter).await?;
         let rows = page.items.into_iter().map(|view| view.conversation);
         let steps = assign::requeue(rows.collect(), agent, now, &mut Uuid::now_v7);
         let moved = !steps.is_empty();

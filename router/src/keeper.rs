@@ -88,10 +88,10 @@ pub(crate) async fn run(shared: Arc<Shared>, stop: CancellationToken) {
 
 impl Keeper {
     async fn tick(&mut self) -> Result<(), StoreError> {
-        let (store, options) = (self.shared.store.clone(), &self.shared.options);
-        let ttl = options.lease_ttl;
-        let partitions = options.partitions;
-        let alive = store.beat(&self.shared.instance, ROLE, ttl).await?;
+        let ttl = self.shared.options.lease_ttl;
+        let partitions = self.shared.options.partitions;
+        let instance = &self.shared.instance;
+        let alive = self.shared.leases.beat(instance, ROLE, ttl).await?;
         self.renew().await?;
         let share = usize::from(partitions).div_ceil(alive.max(1) as usize);
         let mine: Vec<Duty> = (self.held.iter())
@@ -123,7 +123,7 @@ impl Keeper {
         }
         let fences: Vec<Fence> = self.held.values().map(|held| held.fence.clone()).collect();
         let ttl = self.shared.options.lease_ttl;
-        let kept = self.shared.store.renew(&fences, ttl).await?;
+        let kept = self.shared.leases.renew(&fences, ttl).await?;
         self.held.retain(|duty, held| {
             let keep = kept.contains(&held.fence);
             if !keep {
@@ -142,7 +142,7 @@ impl Keeper {
         }
         let ttl = self.shared.options.lease_ttl;
         let name = duty.to_string();
-        let lease = self.shared.store.lease(&name, &self.shared.instance, ttl);
+        let lease = self.shared.leases.lease(&name, &self.shared.instance, ttl);
         let Some(fence) = lease.await? else {
             return Ok(false);
         };
@@ -175,7 +175,7 @@ impl Keeper {
             return;
         };
         if end == End::Stopped
-            && let Err(error) = self.shared.store.release(&[held.fence]).await
+            && let Err(error) = self.shared.leases.release(&[held.fence]).await
         {
             tracing::warn!(%error, "lease not given up; it expires");
         }
@@ -201,7 +201,7 @@ impl Keeper {
             self.ended(ended).await;
         }
         self.show();
-        let left = (self.shared.store)
+        let left = (self.shared.leases)
             .beat(&self.shared.instance, ROLE, std::time::Duration::ZERO)
             .await;
         if let Err(error) = left {

@@ -8,6 +8,7 @@ pub mod assign;
 mod assigner;
 mod backoff;
 pub mod decide;
+mod desk;
 pub mod item;
 mod keeper;
 mod options;
@@ -22,10 +23,9 @@ use std::sync::Arc;
 
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};
-use patchbay_store::Store;
 use tokio_util::sync::CancellationToken;
 
-pub use self::{options::RouterOptions, status::Status};
+pub use self::{options::RouterOptions, shared::Stores, status::Status};
 
 /// Routes until `stop` is cancelled, then ends in order: no new batches, what is committed goes out
 /// (as far as the bus lets it within `drain_max`), leases are given up.
@@ -35,15 +35,22 @@ pub use self::{options::RouterOptions, status::Status};
 pub async fn run(
     options: RouterOptions,
     bus: Arc<dyn Bus>,
-    store: Arc<dyn Store>,
+    store: impl Into<Stores>,
     clock: Arc<dyn Clock>,
     instance: InstanceId,
     stop: CancellationToken,
 ) {
+    let Stores {
+        leases,
+        journal,
+        desk,
+    } = store.into();
     let shared = shared::Shared {
         options,
         bus,
-        store,
+        leases,
+        journal,
+        desk,
         clock,
         instance,
     };

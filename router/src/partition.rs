@@ -8,6 +8,7 @@
 use std::{ops::Range, sync::Arc, time::Instant};
 
 use patchbay_bus::{Consumer, Delivery, Queue};
+use patchbay_message::LogNudge;
 use patchbay_store::{Changes, CommitError, Committed, Facts, Fence, StoreError, Want};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
@@ -15,9 +16,11 @@ use uuid::Uuid;
 
 use crate::{
     decide::{self, Context, Decision, Ending},
+    desk::DeskCache,
     item::Item,
     relay::Relay,
     shared::{CONVERSATION, End, Shared},
+    status::Cleared,
 };
 
 /// Conflicts answered by loading and deciding again at once; after that with pauses.
@@ -42,6 +45,9 @@ struct Worker {
     outbox_seq: u64,
     /// A commit may have happened or not: the store has to be asked for `outbox_seq`.
     outbox_unsure: bool,
+    desk: DeskCache,
+    /// What the status calls us.
+    part: String,
 }
 
 /// Works until told to stop or fenced. Dropping the future stops at once: nothing is lost by that,
@@ -52,6 +58,8 @@ pub(crate) async fn run(
     fence: Fence,
     stop: CancellationToken,
 ) -> End {
+    let part = format!("partition {partition}");
+    let _cleared = Cleared::at_the_end(&shared.options.status, &part);
     let Some(outbox_seq) = newest_outbox(&shared, &fence, &stop).await else {
         return End::Stopped;
     };
@@ -71,12 +79,13 @@ pub(crate) async fn run(
         relay,
         outbox_seq,
         outbox_unsure: false,
+        desk: DeskCache::default(),
+        part,
     };
     let end = worker.consume().await;
     if end == End::Stopped {
         worker.leave_in_order().await;
     }
-    worker.shared.options.status.good(&worker.part());
     end
 }
 
@@ -87,7 +96,7 @@ async fn newest_outbox(shared: &Shared, fence: &Fence, stop: &CancellationToken)
     };
     let mut backoff = shared.backoff();
     loop {
-        match shared.store.facts(&want).await {
+        match shared.journal.facts(&want).await {
             Ok(facts) => return Some(facts.outbox_seq),
             Err(error) => {
                 tracing::warn!(lease = fence.name, %error, "partition cannot begin");
@@ -101,10 +110,6 @@ async fn newest_outbox(shared: &Shared, fence: &Fence, stop: &CancellationToken)
 }
 
 impl Worker {
-    fn part(&self) -> String {
-        format!("partition {}", self.partition)
-    }
-
     /// Subscribes, and again whenever the subscription is gone.
     async fn consume(&mut self) -> End {
         let queue = Queue::Inbound(self.partition);
@@ -117,7 +122,7 @@ impl Worker {
                     match consumer {
                         Ok(mut consumer) => {
                             backoff.reset();
-                            self.shared.options.status.good(&self.part());
+                            self.shared.options.status.good(&self.part);
                             match self.batches(consumer.as_mut()).await {
                                 Ok(end) => return end,
                                 Err(error) => error,
@@ -128,7 +133,7 @@ impl Worker {
                 }
             };
             tracing::warn!(partition = self.partition, %error, "subscribing anew");
-            self.shared.options.status.bad(&self.part(), &error);
+            self.shared.options.status.bad(&self.part, &error);
             tokio::select! {
                 () = stop.cancelled() => return End::Stopped,
                 () = backoff.wait() => {}
@@ -200,7 +205,7 @@ impl Worker {
                 Err(Undone::Over(end)) => return Err(end),
                 Err(Undone::Refused(error)) => {
                     tracing::error!(message_id = %item.id, error, "dead letter cannot be written");
-                    self.shared.options.status.bad(&self.part(), &error);
+                    self.shared.options.status.bad(&self.part, &error);
                     self.pause(&mut backoff).await.map_err(|_| End::Stopped)?;
                 }
             }
@@ -218,7 +223,7 @@ impl Worker {
                     let decision = self.decide(items, facts, condemned);
                     match self.commit(items, decision).await {
                         Ok(()) => {
-                            self.shared.options.status.good(&self.part());
+                            self.shared.options.status.good(&self.part);
                             return Ok(());
                         }
                         Err(error) => error,
@@ -234,6 +239,7 @@ impl Worker {
                 CommitError::Refused(why) => return Err(Undone::Refused(why)),
                 CommitError::Conflict(what) => {
                     metrics::counter!("patchbay_router_conflicts_total").increment(1);
+                    self.desk.forget();
                     conflicts += 1;
                     if conflicts <= CONFLICTS_AT_ONCE_MAX {
                         continue;
@@ -243,7 +249,7 @@ impl Worker {
                 }
                 CommitError::Store(error) => {
                     tracing::warn!(partition = self.partition, %error, "store is away");
-                    self.shared.options.status.bad(&self.part(), &error);
+                    self.shared.options.status.bad(&self.part, &error);
                 }
             }
             self.pause(&mut backoff).await?;
@@ -262,7 +268,14 @@ impl Worker {
         if self.outbox_unsure {
             want.outbox = Some(self.fence.name.clone());
         }
-        let mut facts = self.shared.store.facts(&want).await?;
+        let cached = self.desk.serves(items);
+        want.desk &= !cached;
+        let mut facts = self.shared.journal.facts(&want).await?;
+        if want.desk {
+            self.desk.keep(&facts);
+        } else if cached {
+            self.desk.lend(&mut facts);
+        }
         if self.outbox_unsure {
             self.outbox_seq = self.outbox_seq.max(facts.outbox_seq);
             self.outbox_unsure = false;
@@ -273,7 +286,7 @@ impl Worker {
                 commands,
                 ..Want::default()
             };
-            let more = self.shared.store.facts(&want).await?;
+            let more = self.shared.journal.facts(&want).await?;
             facts.outcomes.extend(more.outcomes);
         }
         Ok(facts)
@@ -310,7 +323,8 @@ impl Worker {
             self.shared.nudge_log(committed.last_event);
             self.shared.nudge_signals(&signals);
             if wakes_assigner {
-                self.shared.nudge(CONVERSATION, &committed.last_event);
+                let seq = committed.last_event;
+                self.shared.nudge(CONVERSATION, &LogNudge { seq });
             }
         }
         for ((item, (kind, ending)), conversation) in items.iter().zip(endings).zip(conversations) {
@@ -341,7 +355,7 @@ impl Worker {
         }
         let rows = changes.outbox.clone();
         let last = rows.last().map(|row| row.seq);
-        let committed = match self.shared.store.commit(changes).await {
+        let committed = match self.shared.journal.commit(changes).await {
             Ok(committed) => committed,
             Err(error) => {
                 if let (CommitError::Store(_), Some(last)) = (&error, last) {

@@ -10,11 +10,13 @@ use patchbay_bus::{Message, PublishError, Queue};
 use patchbay_store::{OutboxRow, StoreError};
 use tokio::sync::Notify;
 
-use crate::shared::Shared;
+use crate::{shared::Shared, status::Cleared};
 
 /// Shared by the partition's worker, which adds rows, and the task that publishes them.
 pub(crate) struct Relay {
     partition: String,
+    /// What the status calls it.
+    part: String,
     memory_max: usize,
     state: Mutex<State>,
     /// There is something to publish.
@@ -42,6 +44,7 @@ impl Relay {
     pub(crate) fn new(partition: &str, newest: u64, memory_max: usize) -> Self {
         Self {
             partition: partition.to_owned(),
+            part: format!("relay {partition}"),
             memory_max,
             state: Mutex::new(State {
                 queue: VecDeque::new(),
@@ -106,6 +109,7 @@ impl Relay {
 
     /// Publishes for ever; dropped to stop it.
     pub(crate) async fn run(&self, shared: &Shared) {
+        let _cleared = Cleared::at_the_end(&shared.options.status, &self.part);
         let mut backoff = shared.backoff();
         loop {
             match self.next_batch(shared).await {
@@ -153,7 +157,9 @@ impl Relay {
         left: u64,
     ) -> Result<Vec<OutboxRow>, StoreError> {
         let limit = u32::try_from(shared.options.relay_batch_max).unwrap_or(u32::MAX);
-        let mut rows = (shared.store).outbox(&self.partition, after, limit).await?;
+        let mut rows = (shared.journal)
+            .outbox(&self.partition, after, limit)
+            .await?;
         rows.retain(|row| row.seq <= through);
         if rows.is_empty() {
             let mut state = self.state.lock();
@@ -171,7 +177,6 @@ impl Relay {
         let Some(last) = batch.last().map(|row| row.seq) else {
             return;
         };
-        let part = format!("relay {}", self.partition);
         let mut backoff = shared.backoff();
         commit_publish();
         loop {
@@ -182,16 +187,16 @@ impl Relay {
                 Err(error @ PublishError::Refused(_)) => {
                     let first = batch.first().map(|row| row.id);
                     tracing::error!(partition = self.partition, ?first, %error, "outbound refused");
-                    shared.options.status.bad(&part, &error);
+                    shared.options.status.bad(&self.part, &error);
                 }
                 Err(error) => {
                     tracing::warn!(partition = self.partition, %error, "outbound not published");
-                    shared.options.status.bad(&part, &error);
+                    shared.options.status.bad(&self.part, &error);
                 }
             }
             backoff.wait().await;
         }
-        shared.options.status.good(&part);
+        shared.options.status.good(&self.part);
         publish_ack();
         let mut state = self.state.lock();
         state.confirmed = state.confirmed.max(last);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox};
 use patchbay_message::{Clock, InstanceId, LiveSignal, LogNudge};
-use patchbay_store::Store;
+use patchbay_store::{Desk, Journal, Leases, Store};
 use serde::Serialize;
 
 use crate::{backoff::Backoff, options::RouterOptions};
@@ -15,11 +15,34 @@ pub(crate) const CONVERSATION: &str = "conversation";
 /// The mailbox type that wakes the assigner because of an agent.
 pub(crate) const AGENT: &str = "agent";
 
+/// The parts of the store that the router needs. Any [`Store`] has them all.
+#[derive(Clone)]
+pub struct Stores {
+    /// Duties.
+    pub leases: Arc<dyn Leases>,
+    /// Facts and commits.
+    pub journal: Arc<dyn Journal>,
+    /// Agents and their conversations.
+    pub desk: Arc<dyn Desk>,
+}
+
+impl From<Arc<dyn Store>> for Stores {
+    fn from(store: Arc<dyn Store>) -> Self {
+        Self {
+            leases: store.clone(),
+            journal: store.clone(),
+            desk: store,
+        }
+    }
+}
+
 /// Bus, store, clock and settings.
 pub(crate) struct Shared {
     pub(crate) options: RouterOptions,
     pub(crate) bus: Arc<dyn Bus>,
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) leases: Arc<dyn Leases>,
+    pub(crate) journal: Arc<dyn Journal>,
+    pub(crate) desk: Arc<dyn Desk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) instance: InstanceId,
 }

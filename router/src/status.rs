@@ -1,6 +1,6 @@
 //! What is not as it should be, for `/readyz`.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, sync::Arc};
 
 use parking_lot::Mutex;
 
@@ -44,5 +44,27 @@ impl Status {
 
     pub(crate) fn good(&self, part: &str) {
         self.problems.lock().remove(part);
+    }
+}
+
+/// Takes a part off the status when its task ends, also when it is aborted: who does no duty has no
+/// problem with it.
+pub(crate) struct Cleared {
+    status: Arc<Status>,
+    part: String,
+}
+
+impl Cleared {
+    pub(crate) fn at_the_end(status: &Arc<Status>, part: &str) -> Self {
+        Self {
+            status: status.clone(),
+            part: part.to_owned(),
+        }
+    }
+}
+
+impl Drop for Cleared {
+    fn drop(&mut self) {
+        self.status.good(&self.part);
     }
 }

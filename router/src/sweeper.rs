@@ -28,7 +28,7 @@ async fn round(shared: &Shared) {
     let limit = shared.options.sweep_rows_max;
     let mut total = 0;
     for _ in 0..STEPS_MAX {
-        match shared.store.sweep(&shared.options.retention, limit).await {
+        match shared.journal.sweep(&shared.options.retention, limit).await {
             Ok(rows) => {
                 total += rows;
                 if rows == 0 {

@@ -13,7 +13,7 @@ use patchbay_message::{
     AgentId, ChannelId, Clock, Command, CommandId, CommandName, Content, Envelope, InstanceId,
     MessageId, Outcome, OutcomeStatus, SystemClock, ThreadId,
 };
-use patchbay_router::{RouterOptions, Status};
+use patchbay_router::{RouterOptions, Status, Stores};
 use patchbay_store::{
     AgentUpdate, Conversation, ConversationFilter, DeadFilter, DeadLetter, MessageRow, Presence,
     Role, SqliteOptions, SqliteStore, Store,
@@ -162,12 +162,22 @@ pub(crate) fn command(name: CommandName, agent_id: Option<AgentId>) -> Command {
 impl House {
     /// Starts a router of its own instance on this bus.
     pub(crate) fn router_on(&self, bus: Arc<dyn Bus>, options: RouterOptions) -> Running {
+        self.router_with(bus, self.store.clone().into(), options)
+    }
+
+    /// The same, on these stores.
+    pub(crate) fn router_with(
+        &self,
+        bus: Arc<dyn Bus>,
+        stores: Stores,
+        options: RouterOptions,
+    ) -> Running {
         let stop = CancellationToken::new();
         let status = options.status.clone();
         let task = tokio::spawn(patchbay_router::run(
             options,
             bus,
-            self.store.clone(),
+            stores,
             Arc::new(SystemClock),
             InstanceId::new(),
             stop.clone(),

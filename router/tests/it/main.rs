@@ -8,6 +8,7 @@
 
 mod assigning;
 mod decisions;
+mod flaky;
 mod house;
 mod leases;
 mod queue;
