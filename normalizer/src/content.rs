@@ -191,7 +191,7 @@ fn clean_event(part: Part, room: &mut usize) -> Part {
         },
         Part::Unsupported { what, raw, extra } => Part::Unsupported {
             what: name(what),
-            raw,
+            raw: raw.filter(|url| is_url(url)),
             extra: value::clean_map(extra),
         },
         other => other,
@@ -222,14 +222,17 @@ fn with_media(
     part(media, value::clean_map(extra))
 }
 
+/// A path of ours, or an address on the web.
 fn is_reference(url: &str) -> bool {
-    url.len() <= URL_BYTES_MAX && (url.starts_with("/media/") || is_web(url))
+    (url.starts_with("/media/") || is_web(url)) && is_url(url)
 }
 
 fn is_web(url: &str) -> bool {
-    url.len() <= URL_BYTES_MAX
-        && (url.starts_with("https://") || url.starts_with("http://"))
-        && !url.contains(|c: char| c.is_control() || c.is_whitespace())
+    (url.starts_with("https://") || url.starts_with("http://")) && is_url(url)
+}
+
+fn is_url(url: &str) -> bool {
+    url.len() <= URL_BYTES_MAX && !url.contains(|c: char| c.is_control() || c.is_whitespace())
 }
 
 fn words(text: String, room: &mut usize, extra: &mut Attributes) -> String {

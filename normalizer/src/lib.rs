@@ -18,6 +18,8 @@ use patchbay_message::{
 use patchbay_sdk::InboundMessage;
 use sha2::{Digest, Sha256};
 
+pub use address::warm_up;
+
 /// What the pipeline knows of something that came in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NormalizeCx {

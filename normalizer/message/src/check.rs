@@ -278,7 +278,11 @@ fn key(field: &'static str, id: &str) -> Checked {
         return Err(Violation::new(field, Rule::Missing));
     }
     bounded(field, id.len(), KEY_BYTES_MAX)?;
-    if id.chars().any(char::is_control) {
+    visible(field, id)
+}
+
+fn visible(field: &'static str, text: &str) -> Checked {
+    if text.chars().any(char::is_control) {
         return Err(Violation::new(field, Rule::Control));
     }
     Ok(())
@@ -296,7 +300,7 @@ fn text(field: &'static str, words: &str) -> Checked {
 
 fn url(field: &'static str, link: &str) -> Checked {
     bounded(field, link.len(), URL_BYTES_MAX)?;
-    without_null(field, link)
+    visible(field, link)
 }
 
 /// PostgreSQL's `text` and `jsonb` cannot hold U+0000.
