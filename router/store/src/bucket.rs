@@ -28,7 +28,7 @@ impl Bucket {
     /// Fills up for the time since, takes up to `n` whole ones; answers how many, and how long
     /// until there is another one.
     pub(crate) fn take(&mut self, rate: f64, burst: u32, n: u32, now: Time) -> (u32, Duration) {
-        let rate = if rate.is_finite() { rate.max(0.0) } else { 0.0 };
+        let rate = sane(rate);
         let since = now.since(self.at).as_secs_f64();
         self.level = (self.level + since * rate).clamp(0.0, f64::from(burst));
         self.at = now;
@@ -39,10 +39,20 @@ impl Bucket {
         )]
         let granted = n.min(self.level.floor() as u32);
         self.level -= f64::from(granted);
-        let short = (1.0 - self.level).max(0.0);
-        let wait = Duration::try_from_secs_f64(short / rate).unwrap_or(WAIT_MAX);
-        // A burst of zero never holds a whole one.
-        let wait = if burst == 0 { WAIT_MAX } else { wait };
-        (granted, wait.min(WAIT_MAX))
+        (granted, wait(self.level, rate, burst))
     }
+}
+
+/// A rate that can be reckoned with, per second.
+pub(crate) fn sane(rate: f64) -> f64 {
+    if rate.is_finite() { rate.max(0.0) } else { 0.0 }
+}
+
+/// How long until a bucket with this much in it holds a whole one.
+pub(crate) fn wait(level: f64, rate: f64, burst: u32) -> Duration {
+    let short = (1.0 - level).max(0.0);
+    let wait = Duration::try_from_secs_f64(short / rate).unwrap_or(WAIT_MAX);
+    // A burst of zero never holds a whole one.
+    let wait = if burst == 0 { WAIT_MAX } else { wait };
+    wait.min(WAIT_MAX)
 }

@@ -12,6 +12,7 @@ mod error;
 mod facts;
 pub mod limits;
 mod meter;
+mod postgres;
 mod query;
 mod rows;
 mod sqlite;
@@ -29,6 +30,7 @@ use patchbay_message::{
     AgentId, ChannelId, CommandId, ConversationId, GroupId, InstanceId, MessageId, Outcome,
     ThreadId, Time, TokenId,
 };
+pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{ConversationFilter, ConversationView, Cursor, DeadFilter, MessagePage, Page};
 pub use rows::{
     Agent, AgentUpdate, Audit, ChannelState, Contact, Conversation, ConversationState, DeadLetter,

@@ -5,5 +5,6 @@
 
 mod blobs;
 mod conformance;
+mod postgres;
 mod sqlite;
 mod world;

@@ -1,0 +1,150 @@
+//! Writes commits. What waits at the same time is merged into one transaction, since every commit
+//! costs the disk a flush and the event log is written by one transaction at a time.
+//!
+//! Commits that share a row are not merged. If a merged group fails, nothing of it happened; its
+//! members are then written one by one, each behind a savepoint, so that one which fails takes back
+//! only its own rows. A commit that was told `Ok` is durable; one that was told an error of the
+//! store is either wholly there or not at all.
+
+mod attempt;
+
+use std::{collections::VecDeque, sync::Arc, time::Duration};
+
+use tokio::sync::{Mutex, mpsc, oneshot};
+
+use super::{Inner, apply::Touched, error::Fail};
+use crate::{Changes, CommitError, Committed, StoreError};
+
+/// How often a group is tried that stood in another transaction's way.
+const TRIES_MAX: u32 = 4;
+/// The longest pause between two tries; a random part of it is waited.
+const PAUSE_MAX: Duration = Duration::from_millis(50);
+
+/// A commit and whoever waits for it.
+struct Job {
+    changes: Changes,
+    reply: oneshot::Sender<Result<Committed, CommitError>>,
+}
+
+/// The handle to the committers; they end when it is dropped and the queue is empty.
+pub(super) struct Committer {
+    jobs: mpsc::Sender<Job>,
+}
+
+impl Committer {
+    pub(super) fn start(inner: &Arc<Inner>) -> Self {
+        let (jobs, queue) = mpsc::channel(inner.options.queue_max.max(1));
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..inner.options.committers.max(1) {
+            tokio::spawn(run(Arc::clone(inner), Arc::clone(&queue)));
+        }
+        Self { jobs }
+    }
+
+    /// Queues the commit and waits until it is durable, or has failed.
+    pub(super) async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {
+        let ended = || StoreError("the committers have ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        if self.jobs.capacity() == 0 {
+            metrics::counter!("patchbay_store_bound_hit_total", "bound" => "commit_queue")
+                .increment(1);
+        }
+        let job = Job { changes, reply };
+        self.jobs.send(job).await.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+async fn run(inner: Arc<Inner>, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
+    let batch_max = inner.options.batch_max.max(1);
+    let mut batch = Vec::new();
+    loop {
+        let taken = queue.lock().await.recv_many(&mut batch, batch_max).await;
+        if taken == 0 {
+            return;
+        }
+        // Nobody waits any more: not begun is better than done unseen.
+        batch.retain(|job: &Job| !job.reply.is_closed());
+        let mut waiting = VecDeque::from(std::mem::take(&mut batch));
+        while !waiting.is_empty() {
+            let group = next_group(&mut waiting);
+            write(&inner, group).await;
+        }
+    }
+}
+
+/// Those of the waiting that share no row with one before them; the others stay, in their order.
+fn next_group(waiting: &mut VecDeque<Job>) -> Vec<Job> {
+    let mut touched = Touched::default();
+    let mergeable: Vec<bool> = waiting
+        .iter()
+        .map(|job| touched.add(&job.changes))
+        .collect();
+    drop(touched);
+    let (mut group, mut rest) = (Vec::new(), VecDeque::new());
+    for (job, merge) in waiting.drain(..).zip(mergeable) {
+        if merge {
+            group.push(job);
+        } else {
+            rest.push_back(job);
+        }
+    }
+    *waiting = rest;
+    group
+}
+
+async fn write(inner: &Inner, group: Vec<Job>) {
+    #[expect(clippy::cast_precision_loss, reason = "a group is small")]
+    metrics::histogram!("patchbay_store_batch_size").record(group.len() as f64);
+    let changes: Vec<&Changes> = group.iter().map(|job| &job.changes).collect();
+    let results = together(inner, &changes).await;
+    for (job, result) in group.into_iter().zip(results) {
+        // Nobody may be waiting any more.
+        let _ = job.reply.send(result);
+    }
+}
+
+type Results = Vec<Result<Committed, CommitError>>;
+
+/// The group as one; if that cannot be, its members one by one.
+async fn together(inner: &Inner, changes: &[&Changes]) -> Results {
+    let mut tries = 1;
+    loop {
+        let fail = match bounded(inner, attempt::merged(inner, changes)).await {
+            Ok(committed) => return committed.into_iter().map(Ok).collect(),
+            Err(fail) => fail,
+        };
+        if fail.worth_a_retry() && tries < TRIES_MAX {
+            tries += 1;
+            metrics::counter!("patchbay_store_commit_retries_total").increment(1);
+            tokio::time::sleep(PAUSE_MAX.mul_f64(fastrand::f64())).await;
+        } else if changes.len() > 1 && fail.answered() {
+            return one_by_one(inner, changes).await;
+        } else {
+            return all_failed(changes.len(), fail);
+        }
+    }
+}
+
+async fn one_by_one(inner: &Inner, changes: &[&Changes]) -> Results {
+    metrics::counter!("patchbay_store_batches_split_total").increment(1);
+    match bounded(inner, attempt::singly(inner, changes)).await {
+        Ok(results) => results,
+        Err(fail) => all_failed(changes.len(), fail),
+    }
+}
+
+fn all_failed(members: usize, fail: Fail) -> Results {
+    let error = CommitError::from(fail);
+    vec![Err(error); members]
+}
+
+/// Dropping an attempt closes its connection.
+async fn bounded<T>(
+    inner: &Inner,
+    attempt: impl Future<Output = Result<T, Fail>>,
+) -> Result<T, Fail> {
+    tokio::time::timeout(inner.options.call_timeout, attempt)
+        .await
+        .unwrap_or_else(|_| Err(Fail::silent()))
+}
