@@ -20,7 +20,7 @@ const CONSOLE_POLICY: &str = "default-src 'none'; script-src 'self'; style-src '
      base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// `/widget.js`, `/demo`, `/console/`.
-pub fn routes() -> Router {
+pub(crate) fn routes() -> Router {
     Router::new()
         .route("/", get(async || Redirect::temporary("/console/")))
         .route("/widget.js", get(async || file("widget.js")))

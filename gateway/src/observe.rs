@@ -29,7 +29,7 @@ const UPKEEP: Duration = Duration::from_secs(5);
 ///
 /// # Errors
 /// A level that cannot be understood.
-pub fn log_to_stderr(log: &Log) -> anyhow::Result<()> {
+pub(crate) fn log_to_stderr(log: &Log) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&log.level)
         .with_context(|| format!("log.level: `{}` is not understood", log.level))?;
     let lines = fmt::layer().with_writer(std::io::stderr);
@@ -45,7 +45,7 @@ pub fn log_to_stderr(log: &Log) -> anyhow::Result<()> {
 ///
 /// # Errors
 /// If something else counts in this process already.
-pub fn count() -> anyhow::Result<PrometheusHandle> {
+pub(crate) fn count() -> anyhow::Result<PrometheusHandle> {
     PrometheusBuilder::new()
         .set_buckets_for_metric(Matcher::Suffix("_seconds".to_owned()), &SECONDS)
         .and_then(|builder| {
@@ -56,10 +56,10 @@ pub fn count() -> anyhow::Result<PrometheusHandle> {
 }
 
 /// Something that is asked whether it is ready: its name, and what is wrong.
-pub type Check = (&'static str, Box<dyn Fn() -> Option<String> + Send + Sync>);
+pub(crate) type Check = (&'static str, Box<dyn Fn() -> Option<String> + Send + Sync>);
 
 /// What operators reach.
-pub struct Admin {
+pub(crate) struct Admin {
     /// The numbers.
     pub metrics: PrometheusHandle,
     /// What has to be well.
@@ -71,7 +71,7 @@ pub struct Admin {
 }
 
 /// `/healthz`, `/readyz`, `/metrics`.
-pub fn admin_routes(admin: Arc<Admin>) -> Router {
+pub(crate) fn admin_routes(admin: Arc<Admin>) -> Router {
     Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -120,7 +120,7 @@ async fn numbers(State(admin): State<Arc<Admin>>) -> Response {
 }
 
 /// Keeps histograms small until `stop`.
-pub async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
+pub(crate) async fn upkeep(metrics: PrometheusHandle, stop: CancellationToken) {
     let mut ticks = tokio::time::interval(UPKEEP);
     while stop.run_until_cancelled(ticks.tick()).await.is_some() {
         metrics.run_upkeep();

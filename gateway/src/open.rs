@@ -4,17 +4,26 @@ use std::{path::Path, sync::Arc};
 
 use anyhow::Context as _;
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, HASH_NAME, RabbitBus, RabbitOptions};
-use patchbay_config::{BusUrl, ChannelFile, Config, Mistake, Mistakes, StoreUrl, Trouble};
+use patchbay_config::{
+    BlobsUrl, BusUrl, ChannelFile, Config, Mistake, Mistakes, Secret, StoreUrl, Trouble,
+};
 use patchbay_message::ChannelId;
+use patchbay_router::{RouterOptions, decide::Rules};
 use patchbay_sdk::{Kind, OpenError};
-use patchbay_sinks::{OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits};
-use patchbay_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store};
+use patchbay_sinks::{OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits, SinksOptions};
+use patchbay_store::{
+    Retention, SqliteOptions, SqliteStore, Store,
+    blobs::{self, Blobs, S3Blobs, S3Options},
+};
 
 /// Opens every enabled channel.
 ///
 /// # Errors
 /// Every mistake of every file, with its place.
-pub fn channels(files: &[ChannelFile], kinds: &[Kind]) -> Result<Vec<OpenChannel>, Mistakes> {
+pub(crate) fn channels(
+    files: &[ChannelFile],
+    kinds: &[Kind],
+) -> Result<Vec<OpenChannel>, Mistakes> {
     let mut open = Vec::new();
     let mut mistakes = Mistakes::default();
     for file in files.iter().filter(|file| file.common.enabled) {
@@ -46,7 +55,10 @@ fn channel(file: &ChannelFile, kinds: &[Kind]) -> Result<OpenChannel, Vec<Mistak
     let schema = (kind.schema)();
     let channel = file.options.open(schema.as_value(), |options| {
         (kind.open)(options).map_err(|error| match error {
-            OpenError::Shape(sentence) => Trouble::Shape(sentence),
+            OpenError::Shape(problem) => Trouble::Shape {
+                path: problem.path,
+                sentence: problem.sentence,
+            },
             OpenError::Problems(problems) => Trouble::Problems(
                 problems
                     .into_iter()
@@ -90,7 +102,7 @@ fn channel(file: &ChannelFile, kinds: &[Kind]) -> Result<OpenChannel, Vec<Mistak
 /// # Errors
 /// A file that cannot be opened or is in use, an address that cannot be understood, an install with
 /// other partitions.
-pub async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
+pub(crate) async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<Arc<dyn Store>> {
     let store: Arc<dyn Store> = match &config.store.url {
         StoreUrl::Sqlite => {
             let path = data_dir.join("store.db");
@@ -98,14 +110,8 @@ pub async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<Arc<dyn S
             store.with_context(|| format!("open the store {}", path.display()))?
         }
         StoreUrl::Postgres(url) => {
-            let options = PostgresOptions {
-                connections_max: config.store.connections_max,
-                timeout: config.store.timeout.get(),
-                ..PostgresOptions::default()
-            };
-            PostgresStore::connect(url.expose(), options)
-                .await
-                .context("open the store")?
+            let _ = url;
+            anyhow::bail!("PG soon")
         }
     };
     Ok(store)
@@ -116,7 +122,7 @@ pub async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<Arc<dyn S
 ///
 /// # Errors
 /// The store was installed with others; or it is away.
-pub async fn check_install(config: &Config, store: &dyn Store) -> anyhow::Result<()> {
+pub(crate) async fn check_install(config: &Config, store: &dyn Store) -> anyhow::Result<()> {
     let here = format!(
         "{} partitions, {} shards, {HASH_NAME}",
         config.bus.partitions, config.bus.shards
@@ -134,7 +140,11 @@ pub async fn check_install(config: &Config, store: &dyn Store) -> anyhow::Result
 ///
 /// # Errors
 /// A journal that cannot be opened or is in use, an address that cannot be understood.
-pub async fn bus(config: &Config, data_dir: &Path, name: &str) -> anyhow::Result<Arc<dyn Bus>> {
+pub(crate) async fn bus(
+    config: &Config,
+    data_dir: &Path,
+    name: &str,
+) -> anyhow::Result<Arc<dyn Bus>> {
     let bus: Arc<dyn Bus> = match &config.bus.url {
         BusUrl::Embedded => {
             let options = EmbeddedOptions {
@@ -154,7 +164,13 @@ pub async fn bus(config: &Config, data_dir: &Path, name: &str) -> anyhow::Result
                 shards: config.bus.shards,
                 connection_name: name.to_owned(),
                 confirm_timeout: config.bus.confirm_timeout.get(),
-                queue_length_max: config.bus.queue_length_max,
+                queue_length_max: u32::try_from(config.bus.queue_length_max).unwrap_or(u32::MAX),
+                queue_bytes_max: config.bus.queue_bytes_max.get(),
+                delivery_limit: config.bus.delivery_limit,
+                backoff: (
+                    config.bus.reconnect.delay_min.get(),
+                    config.bus.reconnect.delay_max.get(),
+                ),
                 ..RabbitOptions::default()
             };
             RabbitBus::connect(url.expose(), options)
@@ -163,4 +179,93 @@ pub async fn bus(config: &Config, data_dir: &Path, name: &str) -> anyhow::Result
         }
     };
     Ok(bus)
+}
+
+/// Opens the place for files.
+///
+/// # Errors
+/// A folder that cannot be made, an address that cannot be understood.
+pub(crate) async fn blobs(config: &Config, data_dir: &Path) -> anyhow::Result<Arc<dyn Blobs>> {
+    let blobs = match &config.blobs.url {
+        BlobsUrl::File => blobs::open("file", data_dir).await,
+        BlobsUrl::S3 {
+            bucket,
+            prefix,
+            endpoint,
+            region,
+        } => {
+            let secret = |secret: &Option<Secret>, key: &str| {
+                let secret = secret.as_ref().map(|secret| secret.expose().to_owned());
+                secret.with_context(|| format!("blobs.{key} is needed for S3"))
+            };
+            let endpoint = endpoint
+                .clone()
+                .unwrap_or(format!("https://s3.{region}.amazonaws.com"));
+            let options = S3Options {
+                endpoint: endpoint
+                    .parse()
+                    .context("blobs.url: the endpoint is no address")?,
+                region: region.clone(),
+                bucket: bucket.clone(),
+                prefix: if prefix.is_empty() {
+                    String::new()
+                } else {
+                    format!("{prefix}/")
+                },
+                key: secret(&config.blobs.access_key, "access_key")?,
+                secret: secret(&config.blobs.secret_key, "secret_key")?,
+            };
+            S3Blobs::open(options).map(|blobs| Arc::new(blobs) as Arc<dyn Blobs>)
+        }
+    };
+    blobs.context("open the place for files (blobs.url)")
+}
+
+/// The address the world reaches us at, without a slash at the end.
+pub(crate) fn public_url(config: &Config) -> String {
+    match &config.public_url {
+        Some(url) => url.to_string().trim_end_matches('/').to_owned(),
+        None => {
+            let scheme = if config.public.tls.is_some() {
+                "https"
+            } else {
+                "http"
+            };
+            format!("{scheme}://{}", config.public.listen)
+        }
+    }
+}
+
+/// The router's bounds, as configured.
+pub(crate) fn router_options(config: &Config) -> RouterOptions {
+    let retention = &config.store.retention;
+    RouterOptions {
+        partitions: config.bus.partitions,
+        rules: Rules {
+            shards: config.bus.shards,
+            ..Rules::default()
+        },
+        batch_max: config.router.batch_max,
+        lease_ttl: config.router.lease_ttl.get(),
+        rescan_every: config.router.assigner_tick.get(),
+        retention: Retention {
+            dedupe: config.store.dedupe_horizon.get(),
+            processed: config.store.dedupe_horizon.get(),
+            events: retention.events.get(),
+            receipts: retention.attempts.get(),
+            dead: retention.dead_letters.get(),
+            audit: retention.conversations.get(),
+        },
+        ..RouterOptions::default()
+    }
+}
+
+/// The sinks' bounds, as configured.
+pub(crate) fn sinks_options(config: &Config) -> SinksOptions {
+    SinksOptions {
+        shards: config.bus.shards,
+        lease_ttl: config.router.lease_ttl.get(),
+        in_flight_max: u32::try_from(config.sinks.in_flight_max).unwrap_or(u32::MAX),
+        ..SinksOptions::new(public_url(config))
+    }
 }

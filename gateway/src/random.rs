@@ -4,7 +4,7 @@ use patchbay_sdk::Random;
 
 /// Random bytes of the operating system, by way of the thread's generator.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct SystemRandom;
+pub(crate) struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {

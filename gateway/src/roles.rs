@@ -5,12 +5,13 @@ use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use anyhow::Context as _;
 use axum::{Router, http::StatusCode};
+use patchbay_api::{Api, ApiOptions};
 use patchbay_bus::Bus;
 use patchbay_config::{Config, Loaded};
 use patchbay_message::{InstanceId, SystemClock};
 use patchbay_sdk::Kind;
 use patchbay_sinks::Channels;
-use patchbay_store::{Blobs, Store};
+use patchbay_store::{Store, blobs::Blobs};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::timeout::TimeoutLayer;
@@ -30,7 +31,7 @@ use crate::{
 
 /// Which roles this process plays.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Roles {
+pub(crate) struct Roles {
     /// Sockets, API, console.
     pub gateway: bool,
     /// Conversations, assignment, timers, outbox.
@@ -41,13 +42,13 @@ pub struct Roles {
 
 impl Roles {
     /// All of them: `patchbay up`.
-    pub const ALL: Self = Self {
+    pub(crate) const ALL: Self = Self {
         gateway: true,
         router: true,
         sinks: true,
     };
     /// None of them.
-    pub const NONE: Self = Self {
+    pub(crate) const NONE: Self = Self {
         gateway: false,
         router: false,
         sinks: false,
@@ -65,6 +66,14 @@ impl Roles {
     }
 }
 
+/// What agents may send to contacts.
+const UPLOAD_TYPES: [&str; 5] = [
+    "image/*",
+    "audio/*",
+    "video/*",
+    "application/*",
+    "text/plain",
+];
 /// Where data is kept unless the configuration says otherwise.
 const DATA_DIR: &str = "data";
 /// The store is asked whether it is there this often, for readiness.
@@ -98,7 +107,7 @@ struct Stops {
 ///
 /// # Errors
 /// Anything that keeps the process from starting; once started it repairs itself.
-pub async fn run(
+pub(crate) async fn run(
     loaded: Loaded,
     kinds: &'static [Kind],
     roles: Roles,
@@ -117,9 +126,11 @@ pub async fn run(
     if roles.sinks {
         stages.sinks.push(parts.sinks());
     }
+    let mut operator = Router::new();
     if roles.gateway {
-        let listener = parts.gateway().await?;
-        stages.listeners.push(listener);
+        let api = parts.api().await?;
+        operator = Arc::clone(&api).operator_routes();
+        stages.listeners.push(parts.gateway(api).await?);
     }
     let admin = Admin {
         metrics,
@@ -127,7 +138,9 @@ pub async fn run(
         instance: parts.instance.to_string(),
         roles: roles.names(),
     };
-    let admin = parts.admin(Arc::new(admin)).await?;
+    let admin = parts
+        .admin(observe::admin_routes(Arc::new(admin)).merge(operator))
+        .await?;
     tracing::info!(instance = %parts.instance, roles = ?roles.names(), "started");
     announce(&parts.config);
     stop.cancelled().await;
@@ -184,21 +197,15 @@ impl Parts {
 
     fn router(&mut self) -> Task {
         let options = open::router_options(&self.config);
-        let status = Arc::new(patchbay_router::Status::default());
-        self.checks.push((
-            "router",
-            Box::new({
-                let status = Arc::clone(&status);
-                move || status.problem()
-            }),
-        ));
+        let status = Arc::clone(&options.status);
+        self.checks
+            .push(("router", Box::new(move || sentence(&status.problems()))));
         let run = patchbay_router::run(
             options,
             Arc::clone(&self.bus),
             Arc::clone(&self.store),
             self.clock.clone(),
             self.instance.clone(),
-            status,
             self.stops.router.clone(),
         );
         self.tasks.spawn(run)
@@ -206,14 +213,9 @@ impl Parts {
 
     fn sinks(&mut self) -> Task {
         let options = open::sinks_options(&self.config);
-        let status = Arc::new(patchbay_sinks::Status::default());
-        self.checks.push((
-            "sinks",
-            Box::new({
-                let status = Arc::clone(&status);
-                move || status.problem()
-            }),
-        ));
+        let status = Arc::clone(&options.status);
+        self.checks
+            .push(("sinks", Box::new(move || sinks_problem(&status.now()))));
         let run = patchbay_sinks::run(
             options,
             Arc::clone(&self.bus),
@@ -221,13 +223,48 @@ impl Parts {
             Arc::clone(&self.channels),
             self.clock.clone(),
             self.instance.clone(),
-            status,
             self.stops.sinks.clone(),
         );
-        self.tasks.spawn(run)
+        self.tasks.spawn(async move {
+            if let Err(error) = run.await {
+                tracing::error!(%error, "sinks cannot run");
+            }
+        })
     }
 
-    async fn gateway(&mut self) -> anyhow::Result<Task> {
+    /// The API, for agents on the public listener and for the operator on the admin one.
+    async fn api(&self) -> anyhow::Result<Arc<Api>> {
+        let config = &self.config;
+        let all = self.channels.all();
+        let options = ApiOptions {
+            command_wait: config.api.command_wait.get(),
+            ticket_ttl: config.api.ticket_ttl.get(),
+            requests_per_second: config.api.requests_per_second,
+            presence_grace: config.agents.presence_grace.get(),
+            upload_bytes_max: config.media.bytes_max.get(),
+            upload_types: UPLOAD_TYPES.map(str::to_owned).into(),
+            sockets_max: config.sockets.sockets_max,
+            partitions: config.bus.partitions,
+            channels: all
+                .iter()
+                .map(|open| (open.id.clone(), open.kind.id.to_owned()))
+                .collect(),
+        };
+        let api = Api::open(
+            Arc::clone(&self.store),
+            Arc::clone(&self.bus),
+            Arc::clone(&self.blobs),
+            self.clock.clone(),
+            options,
+            self.stops.live.clone(),
+        );
+        let api = api.await.context("open the API")?;
+        self.tasks
+            .spawn(Arc::clone(&api).follow(self.stops.rest.clone()));
+        Ok(api)
+    }
+
+    async fn gateway(&mut self, api: Arc<Api>) -> anyhow::Result<Task> {
         let public = self.config.public.clone();
         let listener = TcpListener::bind(public.listen)
             .await
@@ -236,7 +273,7 @@ impl Parts {
             Some(tls) => Some(edge::server_config(&tls.cert, &tls.key)?),
             None => None,
         };
-        let app = self.public_app();
+        let app = self.public_app().merge(api.routes());
         let bounds = &self.config.edge;
         let options = EdgeOptions {
             name: "public",
@@ -299,7 +336,7 @@ impl Parts {
             .layer(timeout)
     }
 
-    async fn admin(&self, admin: Arc<Admin>) -> anyhow::Result<Task> {
+    async fn admin(&self, app: Router) -> anyhow::Result<Task> {
         let address = self.config.admin.listen;
         let listener = TcpListener::bind(address)
             .await
@@ -312,7 +349,6 @@ impl Parts {
             header_bytes_max: 16 * 1024,
             drain: Duration::from_secs(1),
         };
-        let app = observe::admin_routes(admin);
         let serve = edge::serve(listener, None, app, options, self.stops.rest.clone());
         Ok(self.tasks.spawn(async move {
             if let Err(error) = serve.await {
@@ -353,6 +389,24 @@ async fn finish(tasks: Vec<Task>) {
             tracing::error!(%error, "a role ended badly");
         }
     }
+}
+
+/// What is wrong with the sinks, if anything is.
+fn sinks_problem(now: &patchbay_sinks::StatusNow) -> Option<String> {
+    match &now.problem {
+        Some(problem) => Some(problem.clone()),
+        None if !now.ready => Some("no shard leased yet".to_owned()),
+        None => None,
+    }
+}
+
+/// `part: what is wrong; ...`; none if nothing is.
+fn sentence(problems: &[(String, String)]) -> Option<String> {
+    let parts: Vec<String> = problems
+        .iter()
+        .map(|(part, why)| format!("{part}: {why}"))
+        .collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
 
 fn bus_check(bus: &Arc<dyn Bus>) -> Check {

@@ -19,7 +19,7 @@ use patchbay_message::{
 use patchbay_store::{Event, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 use crate::{
     Api,
@@ -303,43 +303,72 @@ fn raw(value: &impl Serialize) -> Box<RawValue> {
 
 /// Passes on what is lossy: contacts who type, agents who write.
 pub(crate) async fn overhear(api: &Api) {
-    let typing = listen(api, ContactTyping::MAILBOX, async |body: Bytes| {
-        let Ok(sign) = serde_json::from_slice::<ContactTyping>(&body) else {
-            return;
-        };
-        let look = async {
-            let standing = api.store.standing(sign.thread_id).await;
-            standing
-                .ok()
-                .flatten()
-                .map(|(conversation, _)| conversation.id)
-        };
-        if let Some(id) = api.feed.threads.get_with(sign.thread_id, look).await {
-            let data =
-                json!({ "conversation_id": id, "from": "contact", "name": null, "on": sign.on });
-            api.feed.tell("typing", &data);
+    let mut typing = Ear::new(api, ContactTyping::MAILBOX);
+    let mut replying = Ear::new(api, Replying::MAILBOX);
+    loop {
+        tokio::select! {
+            body = typing.hear() => contact_types(api, &body).await,
+            body = replying.hear() => agent_replies(api, &body),
         }
-    });
-    let replying = listen(api, Replying::MAILBOX, async |body: Bytes| {
-        let Ok(sign) = serde_json::from_slice::<Replying>(&body) else {
-            return;
-        };
-        api.feed.note(&sign);
-        let agent = json!({ "id": sign.agent_id, "name": sign.name });
-        let data =
-            json!({ "conversation_id": sign.conversation_id, "agent": agent, "on": sign.on });
-        api.feed.tell("replying", &data);
-    });
-    tokio::join!(typing, replying);
+    }
 }
 
-async fn listen(api: &Api, mailbox: &str, act: impl AsyncFn(Bytes)) {
-    loop {
-        if let Ok(mut bodies) = api.bus.mailbox(Mailbox::Event(mailbox.to_owned())).await {
-            while let Some(body) = bodies.recv().await {
-                act(body).await;
+async fn contact_types(api: &Api, body: &[u8]) {
+    let Ok(sign) = serde_json::from_slice::<ContactTyping>(body) else {
+        return;
+    };
+    let look = async {
+        let standing = api.store.standing(sign.thread_id).await;
+        standing
+            .ok()
+            .flatten()
+            .map(|(conversation, _)| conversation.id)
+    };
+    if let Some(id) = api.feed.threads.get_with(sign.thread_id, look).await {
+        let data = json!({ "conversation_id": id, "from": "contact", "name": null, "on": sign.on });
+        api.feed.tell("typing", &data);
+    }
+}
+
+fn agent_replies(api: &Api, body: &[u8]) {
+    let Ok(sign) = serde_json::from_slice::<Replying>(body) else {
+        return;
+    };
+    api.feed.note(&sign);
+    let agent = json!({ "id": sign.agent_id, "name": sign.name });
+    let data = json!({ "conversation_id": sign.conversation_id, "agent": agent, "on": sign.on });
+    api.feed.tell("replying", &data);
+}
+
+/// Listens to a mailbox for ever; opens it again when it is lost.
+struct Ear<'a> {
+    api: &'a Api,
+    mailbox: Mailbox,
+    bodies: Option<mpsc::Receiver<Bytes>>,
+}
+
+impl<'a> Ear<'a> {
+    fn new(api: &'a Api, mailbox: &str) -> Self {
+        Self {
+            api,
+            mailbox: Mailbox::Event(mailbox.to_owned()),
+            bodies: None,
+        }
+    }
+
+    async fn hear(&mut self) -> Bytes {
+        loop {
+            if let Some(bodies) = &mut self.bodies {
+                if let Some(body) = bodies.recv().await {
+                    return body;
+                }
+                self.bodies = None;
+                tokio::time::sleep(PAUSE).await;
+            }
+            match self.api.bus.mailbox(self.mailbox.clone()).await {
+                Ok(bodies) => self.bodies = Some(bodies),
+                Err(_) => tokio::time::sleep(PAUSE).await,
             }
         }
-        tokio::time::sleep(PAUSE).await;
     }
 }

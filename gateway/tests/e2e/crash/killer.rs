@@ -1,0 +1,218 @@
+//! Kills processes and servers, and starts them again.
+
+use std::{
+    collections::BTreeMap,
+    fmt::Write as _,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use fastrand::Rng;
+use nix::sys::signal::Signal;
+use tokio::time::{Instant, sleep};
+
+use crate::harness::{
+    config::{Pair, System},
+    process::Process,
+};
+
+/// How far the killing is, for whoever paces by it.
+#[derive(Default)]
+pub struct Mark {
+    /// Thousandths of the kills that are done.
+    pub permille: AtomicU64,
+}
+
+/// A process that is to die again and again.
+pub struct Victim {
+    pub process: Process,
+    points: &'static [&'static str],
+}
+
+impl Victim {
+    pub fn new(process: Process, points: &'static [&'static str]) -> Self {
+        Self { process, points }
+    }
+}
+
+pub struct Killer<'a> {
+    rng: Rng,
+    kills: u32,
+    system: &'a System,
+    victims: Vec<Victim>,
+    mark: Arc<Mark>,
+    deaths: BTreeMap<String, u32>,
+    by_role: BTreeMap<&'static str, u32>,
+}
+
+/// How long a process may live before it is killed from outside.
+const LIFE: std::ops::Range<u64> = 150..1200;
+
+impl<'a> Killer<'a> {
+    pub fn new(
+        seed: u64,
+        kills: u32,
+        system: &'a System,
+        victims: Vec<Victim>,
+        mark: Arc<Mark>,
+    ) -> Self {
+        let rng = Rng::with_seed(seed);
+        Self {
+            rng,
+            kills,
+            system,
+            victims,
+            mark,
+            deaths: BTreeMap::new(),
+            by_role: BTreeMap::new(),
+        }
+    }
+
+    /// Kills until every role has died often enough, servers restarted and a router stopped past
+    /// its lease on the way; then leaves everything running.
+    pub async fn run(&mut self) {
+        let roles: Vec<&'static str> = {
+            let mut roles: Vec<_> = self
+                .victims
+                .iter()
+                .map(|victim| victim.process.role)
+                .collect();
+            roles.dedup();
+            roles
+        };
+        let total = self.kills * u32::try_from(roles.len()).expect("few roles");
+        let mut done = 0;
+        for round in 0..self.kills {
+            for role in &roles {
+                self.kill_one(role, round).await;
+                done += 1;
+                self.mark
+                    .permille
+                    .store(u64::from(done * 1000 / total), Ordering::Relaxed);
+            }
+            if round == self.kills / 4 {
+                self.servers("SIGTERM", false).await;
+            }
+            if round == self.kills / 2 {
+                self.servers("kill -9", true).await;
+            }
+            if round == self.kills * 3 / 4 {
+                self.stall_a_router().await;
+            }
+        }
+        self.mark.permille.store(1000, Ordering::Relaxed);
+        for victim in &mut self.victims {
+            if !victim.process.runs() {
+                victim.process.spawn("");
+            }
+            victim.process.ready().await;
+        }
+    }
+
+    /// One process of a role dies: by itself at a named point, or by kill -9 at some moment.
+    async fn kill_one(&mut self, role: &'static str, round: u32) {
+        let of_role: Vec<usize> = (0..self.victims.len())
+            .filter(|index| self.victims[*index].process.role == role)
+            .collect();
+        let index = of_role[usize::try_from(round).expect("few rounds") % of_role.len()];
+        let point = self.rng.choice(self.victims[index].points.iter()).copied();
+        let inside = self.rng.u8(0..3) > 0;
+        let life = Duration::from_millis(self.rng.u64(LIFE));
+        let victim = &mut self.victims[index].process;
+        victim.kill();
+        let failpoints = match point {
+            Some(point) if inside => format!("{point}=20%return"),
+            _ => String::new(),
+        };
+        victim.spawn(&failpoints);
+        victim.ready_or_dead().await;
+        let deadline = Instant::now()
+            + life
+            + if inside {
+                Duration::from_secs(3)
+            } else {
+                Duration::ZERO
+            };
+        while Instant::now() < deadline && victim.runs() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let cause = if victim.runs() {
+            "kill -9".to_owned()
+        } else {
+            point.unwrap_or("?").to_owned()
+        };
+        victim.kill();
+        victim.spawn("");
+        *self.deaths.entry(format!("{role} by {cause}")).or_default() += 1;
+        *self.by_role.entry(role).or_default() += 1;
+    }
+
+    async fn servers(&mut self, how: &str, hard: bool) {
+        let Pair::Servers { rabbitmq, postgres } = &self.system.pair else {
+            return;
+        };
+        for (name, service) in [("RabbitMQ", rabbitmq), ("PostgreSQL", postgres)] {
+            tokio::task::block_in_place(|| {
+                if hard {
+                    service.kill()
+                } else {
+                    service.stop()
+                }
+                service.start();
+            });
+            *self.deaths.entry(format!("{name} by {how}")).or_default() += 1;
+        }
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    /// A router stands still until others have taken its leases, then wakes and wants to go on.
+    async fn stall_a_router(&mut self) {
+        let Some(victim) = self
+            .victims
+            .iter_mut()
+            .find(|victim| victim.process.role == "router")
+        else {
+            return;
+        };
+        if !victim.process.runs() {
+            victim.process.spawn("");
+        }
+        victim.process.ready().await;
+        victim.process.signal(Signal::SIGSTOP);
+        // Leases live for 2 s in this system.
+        sleep(Duration::from_secs(5)).await;
+        victim.process.signal(Signal::SIGCONT);
+        *self
+            .deaths
+            .entry("router stopped past failover and continued".to_owned())
+            .or_default() += 1;
+        sleep(Duration::from_secs(1)).await;
+    }
+
+    /// What died, and of what, as rows of a table.
+    pub fn report(&self) -> String {
+        let mut text = String::from("| what | times |\n|---|---|\n");
+        for (role, times) in &self.by_role {
+            let _ = writeln!(text, "| deaths of {role} | {times} |");
+        }
+        for (what, times) in &self.deaths {
+            let _ = writeln!(text, "| {what} | {times} |");
+        }
+        text
+    }
+
+    /// Ends everything gracefully.
+    pub async fn stop(&mut self) {
+        for victim in &mut self.victims {
+            assert_eq!(
+                victim.process.stop().await,
+                Some(0),
+                "{} ends gracefully",
+                victim.process.role
+            );
+        }
+    }
+}
