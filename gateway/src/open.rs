@@ -12,7 +12,7 @@ use patchbay_router::{RouterOptions, decide::Rules};
 use patchbay_sdk::{Kind, OpenError};
 use patchbay_sinks::{OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits, SinksOptions};
 use patchbay_store::{
-    Retention, SqliteOptions, SqliteStore, Store,
+    PostgresOptions, PostgresStore, Retention, SqliteOptions, SqliteStore, Store,
     blobs::{self, Blobs, S3Blobs, S3Options},
 };
 
@@ -110,8 +110,15 @@ pub(crate) async fn store(config: &Config, data_dir: &Path) -> anyhow::Result<Ar
             store.with_context(|| format!("open the store {}", path.display()))?
         }
         StoreUrl::Postgres(url) => {
-            let _ = url;
-            anyhow::bail!("PG soon")
+            let options = PostgresOptions {
+                connections: config.store.connections_max,
+                acquire_timeout: config.store.timeout.get(),
+                statement_timeout: config.store.timeout.get(),
+                ..PostgresOptions::default()
+            };
+            PostgresStore::connect(url.expose(), options)
+                .await
+                .context("open the store")?
         }
     };
     Ok(store)
