@@ -15,7 +15,7 @@ use std::{
     collections::BTreeMap,
     sync::{
         Arc,
-        atomic::{AtomicU64, Ordering},
+        atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Instant,
 };
@@ -52,23 +52,34 @@ struct Shared {
     options: RabbitOptions,
     names: Names,
     meter: Meter,
-    tasks: TaskTracker,
-    closing: watch::Sender<bool>,
+    /// The two connections.
+    connections: TaskTracker,
+    /// What lives on the connection for consuming.
+    subscriptions: TaskTracker,
+    stage: watch::Sender<Stage>,
     /// What is wrong, by who found it.
     problems: Mutex<BTreeMap<&'static str, String>>,
+    /// The last publish was not confirmed in time.
+    overdue: AtomicBool,
     /// The declarations differ; nothing works until somebody acts.
     differs: Mutex<Option<String>>,
     n_reconnects: AtomicU64,
 }
 
-impl Shared {
-    fn is_closing(&self) -> bool {
-        *self.closing.borrow()
-    }
+/// How far the bus is on its way down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Open,
+    /// Subscriptions send their last acks and end.
+    Draining,
+    /// Connections are closed.
+    Closed,
+}
 
-    async fn closing(&self) {
+impl Shared {
+    async fn reached(&self, stage: Stage) {
         // An error means that the sender is gone, and the bus with it.
-        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
+        let _ = self.stage.subscribe().wait_for(|at| *at >= stage).await;
     }
 
     fn set_problem(&self, who: &'static str, problem: Option<String>) {
@@ -88,6 +99,13 @@ impl Shared {
             tracing::warn!(%problem, "bus blocked");
         }
         self.set_problem("publish", problem);
+    }
+
+    fn set_overdue(&self, why: Option<&str>) {
+        if self.overdue.load(Ordering::Relaxed) != why.is_some() {
+            self.overdue.store(why.is_some(), Ordering::Relaxed);
+            self.set_problem("confirm", why.map(|why| format!("publishes are {why}")));
+        }
     }
 
     fn set_differs(&self, sentence: &str) {
@@ -125,12 +143,14 @@ impl RabbitBus {
         let shared = Arc::new(Shared {
             names: Names::new(&options.namespace),
             meter: Meter::new(),
-            tasks: TaskTracker::new(),
-            closing: watch::Sender::new(false),
+            connections: TaskTracker::new(),
+            subscriptions: TaskTracker::new(),
+            stage: watch::Sender::new(Stage::Open),
             problems: Mutex::new(BTreeMap::from([
                 ("publish", "not yet connected".to_owned()),
                 ("consume", "not yet connected".to_owned()),
             ])),
+            overdue: AtomicBool::new(false),
             differs: Mutex::new(None),
             n_reconnects: AtomicU64::new(0),
             options,
@@ -154,11 +174,11 @@ impl RabbitBus {
         let (shared, publisher) = (self.shared.clone(), self.publisher.clone());
         let publishing_to = uri.clone();
         self.shared
-            .tasks
+            .connections
             .spawn(async move { publisher.run(&shared, &publishing_to, nudges).await });
         let (shared, consuming) = (self.shared.clone(), self.consuming.clone());
         self.shared
-            .tasks
+            .connections
             .spawn(async move { consuming.run(&shared, &uri).await });
     }
 
@@ -180,18 +200,24 @@ impl RabbitBus {
     async fn publish_checked(&self, batch: &[(Queue, Message)]) -> Result<(), PublishError> {
         check_size(batch)?;
         self.check_queues(batch)?;
-        if self.shared.is_closing() {
+        if *self.shared.stage.borrow() != Stage::Open {
             return Err(PublishError::Unavailable("the bus is closed".to_owned()));
         }
         let timeout = self.shared.options.confirm_timeout;
-        tokio::time::timeout(timeout, self.publisher.publish(&self.shared, batch))
-            .await
-            .unwrap_or_else(|_| {
-                Err(PublishError::Unavailable(format!(
-                    "not confirmed after {} s",
-                    timeout.as_secs_f64()
-                )))
-            })
+        let publish = self.publisher.publish(&self.shared, batch);
+        match tokio::time::timeout(timeout, publish).await {
+            Ok(result) => {
+                if result.is_ok() {
+                    self.shared.set_overdue(None);
+                }
+                result
+            }
+            Err(_) => {
+                let why = format!("not confirmed after {} s", timeout.as_secs_f64());
+                self.shared.set_overdue(Some(&why));
+                Err(PublishError::Unavailable(why))
+            }
+        }
     }
 }
 
@@ -236,7 +262,7 @@ impl Bus for RabbitBus {
     async fn mailbox(&self, mailbox: Mailbox) -> Result<mpsc::Receiver<Bytes>, BusError> {
         let (sender, receiver) = mpsc::channel(self.shared.options.mailbox_max.max(1));
         let (first, opened) = oneshot::channel();
-        self.shared.tasks.spawn(mailboxes::listen(
+        self.shared.subscriptions.spawn(mailboxes::listen(
             self.shared.clone(),
             self.consuming.clone(),
             mailbox,
@@ -269,14 +295,19 @@ impl Bus for RabbitBus {
         let shared = &self.shared;
         let settled = self.publisher.settled(shared);
         let _ = tokio::time::timeout(shared.options.confirm_timeout, settled).await;
-        shared.closing.send_replace(true);
-        shared.tasks.close();
-        let _ = tokio::time::timeout(shared.options.connect_timeout, shared.tasks.wait()).await;
+        for (stage, tasks) in [
+            (Stage::Draining, &shared.subscriptions),
+            (Stage::Closed, &shared.connections),
+        ] {
+            shared.stage.send_replace(stage);
+            tasks.close();
+            let _ = tokio::time::timeout(shared.options.connect_timeout, tasks.wait()).await;
+        }
     }
 }
 
 impl Drop for RabbitBus {
     fn drop(&mut self) {
-        self.shared.closing.send_replace(true);
+        self.shared.stage.send_replace(Stage::Closed);
     }
 }

@@ -20,7 +20,7 @@ use patchbay_message::MessageId;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Shared,
+    Shared, Stage,
     acks::Tracker,
     link::{self, Backoff, State},
 };
@@ -66,7 +66,7 @@ impl Consuming {
         tokio::select! {
             // A connection that never publishes is never blocked in earnest.
             why = link::watch_over(&connection, |_| {}) => why,
-            () = shared.closing() => {
+            () = shared.reached(Stage::Closed) => {
                 let _ = connection.close(200, "closing".into()).await;
                 "closed".to_owned()
             }
@@ -138,7 +138,7 @@ impl RabbitConsumer {
             many: Notify::new(),
             shared: shared.clone(),
         });
-        shared.tasks.spawn(acks.clone().send(channel));
+        shared.subscriptions.spawn(acks.clone().send(channel));
         Ok(Self {
             queue,
             stream: Some(stream),
@@ -267,18 +267,23 @@ impl Acks {
         let options = &self.shared.options;
         let mut straggling_since: Option<Instant> = None;
         loop {
-            self.wake.notified().await;
+            tokio::select! {
+                () = self.wake.notified() => {}
+                () = self.shared.reached(Stage::Draining) => {}
+            }
             tokio::select! {
                 () = tokio::time::sleep(options.ack_interval) => {}
                 () = self.many.notified() => {}
+                () = self.shared.reached(Stage::Draining) => {}
             }
             let waited =
                 straggling_since.is_some_and(|at| at.elapsed() >= options.ack_straggler_wait);
-            let (round, ended) = self.take(waited);
+            let draining = *self.shared.stage.borrow() >= Stage::Draining;
+            let (round, ended) = self.take(waited || draining);
             if round.send(&channel).await.is_err() {
                 return;
             }
-            if ended {
+            if ended || draining {
                 let _ = channel.close(200, "unsubscribed".into()).await;
                 return;
             }

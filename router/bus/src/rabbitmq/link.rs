@@ -12,7 +12,7 @@ use lapin::{
 };
 use tokio::sync::watch;
 
-use super::{Shared, options::RabbitOptions};
+use super::{Shared, Stage, options::RabbitOptions};
 
 /// How a connection is.
 #[derive(Debug, Clone)]
@@ -113,7 +113,7 @@ pub(super) async fn go_on<T>(
     backoff: &mut Backoff,
     why: String,
 ) -> bool {
-    if !shared.is_closing() {
+    if *shared.stage.borrow() != Stage::Closed {
         tracing::warn!(role, %why, "bus connection lost");
         shared.set_problem(role, Some(format!("no connection to {role}: {why}")));
         state.send_replace(State::Down(why.into()));
@@ -122,7 +122,7 @@ pub(super) async fn go_on<T>(
                 shared.reconnects();
                 return true;
             }
-            () = shared.closing() => {}
+            () = shared.reached(Stage::Closed) => {}
         }
     }
     state.send_replace(State::Closed);

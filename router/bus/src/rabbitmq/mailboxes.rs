@@ -11,7 +11,7 @@ use lapin::{
 };
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Shared, consumer::Consuming, link::Backoff};
+use super::{Shared, Stage, consumer::Consuming, link::Backoff};
 use crate::{BusError, Mailbox, meter};
 
 /// Listens until the receiver is dropped or the bus closed. `first` learns of the first attempt.
@@ -28,7 +28,7 @@ pub(super) async fn listen(
         let result = tokio::select! {
             result = subscribe(&shared, &consuming, &mailbox) => result,
             () = sender.closed() => return,
-            () = shared.closing() => return,
+            () = shared.reached(Stage::Draining) => return,
         };
         // Kept until the listening ends: dropping the last handle of a channel does not close it.
         let result = match result {
@@ -40,7 +40,7 @@ pub(super) async fn listen(
                 let lost = tokio::select! {
                     () = forward(stream, &sender) => true,
                     () = sender.closed() => false,
-                    () = shared.closing() => false,
+                    () = shared.reached(Stage::Draining) => false,
                 };
                 if !lost {
                     let _ = channel.close(200, "not listening".into()).await;
@@ -61,7 +61,7 @@ pub(super) async fn listen(
         tokio::select! {
             () = tokio::time::sleep(pause) => {}
             () = sender.closed() => return,
-            () = shared.closing() => return,
+            () = shared.reached(Stage::Draining) => return,
         }
     }
 }

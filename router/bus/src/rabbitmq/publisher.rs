@@ -10,7 +10,7 @@ use lapin::{
 use tokio::sync::{Notify, Semaphore, mpsc, watch};
 
 use super::{
-    Shared,
+    Shared, Stage,
     link::{self, Backoff, State},
     topology::{self, DeclareError},
 };
@@ -110,7 +110,7 @@ impl Publisher {
             why = link::watch_over(connection, blocked) => why,
             why = self.declare_missing(shared, connection) => why,
             why = send_nudges(shared, &nudging, nudges) => why,
-            () = shared.closing() => {
+            () = shared.reached(Stage::Closed) => {
                 let _ = connection.close(200, "closing".into()).await;
                 "closed".to_owned()
             }

@@ -2,7 +2,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod broker;
+mod child;
 mod conformance;
 mod embedded;
+mod ledger;
+mod outages;
 mod rabbitmq;
 mod support;

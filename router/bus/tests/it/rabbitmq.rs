@@ -1,6 +1,6 @@
 //! RabbitMQ: the conformance suite on the shared test broker.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use lapin::{Connection, ConnectionProperties, options};
@@ -21,6 +21,7 @@ pub(crate) fn test_options() -> RabbitOptions {
         namespace: format!("test-{}", MessageId::new()),
         partitions: 1,
         shards: 2,
+        backoff: (Duration::from_millis(50), Duration::from_millis(500)),
         ..RabbitOptions::default()
     }
 }
