@@ -69,9 +69,9 @@ pub struct Changes {
     pub attempts_done: Vec<(MessageId, u16, Value)>,
     /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
     /// came first is joined now. Name all parts of a message in one commit: a message is as far as
-    /// the least of the parts known (a part no word was said of has no say until there is one, but
-    /// holds the message back), and a part that failed or expired fails it. One id for several
-    /// parts of a message counts once. An id that the provider uses again means the newer message.
+    /// the least of the parts known (one of which the provider has said nothing yet holds it back),
+    /// and a part that failed or expired fails it. One id for several parts of a message counts
+    /// once. An id that the provider uses again means the newer message.
     pub sent: Vec<(ChannelId, String, MessageId, u16)>,
     /// Words on outbounds: by external id (on a part), or by message id (on the whole message). States
     /// only rise, see [`ReceiptState::rank`]; what rose comes back in [`Committed`] and is written to

@@ -87,6 +87,24 @@ impl Desk for SqliteStore {
         self.read(move |db| conversations::message(db, id)).await
     }
 
+    async fn conversation_views(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<ConversationView>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |db| conversations::views(db, &ids)).await
+    }
+
+    async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |db| {
+            ids.iter()
+                .filter_map(|id| conversations::message(db, *id).transpose())
+                .collect()
+        })
+        .await
+    }
+
     async fn agents(&self) -> Result<Vec<Agent>, StoreError> {
         self.read(agents::load).await
     }

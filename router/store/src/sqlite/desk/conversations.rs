@@ -51,6 +51,20 @@ pub(super) fn view(db: &Connection, row: Conversation) -> Result<ConversationVie
     })
 }
 
+/// Those that are there.
+pub(super) fn views(
+    db: &Connection,
+    ids: &[ConversationId],
+) -> Result<Vec<ConversationView>, Fail> {
+    let mut views = Vec::with_capacity(ids.len());
+    for id in ids {
+        if let Some(row) = facts::conversation(db, *id)? {
+            views.push(view(db, row)?);
+        }
+    }
+    Ok(views)
+}
+
 /// The place among those of the same group (or of none) that wait, from 1.
 fn position(db: &Connection, row: &Conversation) -> Result<Option<u32>, Fail> {
     if !matches!(

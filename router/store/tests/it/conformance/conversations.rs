@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use patchbay_message::{AgentId, ChannelId, Content, ConversationId, Direction, GroupId};
+use patchbay_message::{
+    AgentId, ChannelId, Content, ConversationId, Direction, GroupId, MessageId,
+};
 use patchbay_store::{
     Changes, Conversation, ConversationFilter, ConversationState, ConversationView, MessageKind,
     MessagePage, MessageRow, Page,
@@ -202,6 +204,21 @@ pub(crate) async fn know_their_place_in_the_queue(store: &Dyn) {
         position: Some(1),
     };
     assert_eq!(view, expected);
+    let views = store
+        .conversation_views(&[
+            second.conversation.id,
+            ConversationId::new(),
+            third.conversation.id,
+        ])
+        .await
+        .unwrap();
+    let mut places: Vec<_> = views.iter().map(|view| view.position).collect();
+    places.sort_unstable();
+    assert_eq!(
+        places,
+        [Some(2), Some(3)],
+        "those that are there, each with its place"
+    );
     let closed = talk(store, "f", ConversationState::Closed).await;
     assert_eq!(store.standing(closed.thread.id).await.unwrap(), None);
     assert_eq!(
@@ -252,6 +269,10 @@ pub(crate) async fn messages_are_paged_both_ways(store: &Dyn) {
         store.message(rows[2].id).await.unwrap(),
         Some(rows[2].clone())
     );
+    let wanted = [rows[4].id, MessageId::new(), rows[0].id];
+    let mut found = store.message_rows(&wanted).await.unwrap();
+    found.sort_by_key(|row| row.pos);
+    assert_eq!(found, [rows[0].clone(), rows[4].clone()]);
 }
 
 pub(crate) async fn a_visitor_sees_no_notes(store: &Dyn) {

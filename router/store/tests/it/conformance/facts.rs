@@ -10,7 +10,7 @@ use std::{
 
 use patchbay_message::ConversationId;
 use patchbay_store::{
-    Changes, Conversation, ConversationState, ConversationUpdate, Facts, ThreadUpdate, Want,
+    Changes, Conversation, ConversationState, ConversationUpdate, Cursor, Facts, ThreadUpdate, Want,
 };
 
 use crate::world::{Dyn, Talk, agent, conversation, group, now, talk, talk_with, web};
@@ -99,6 +99,20 @@ pub(crate) async fn who_waits_oldest_first(store: &Dyn) {
         facts.waiting.iter().map(|row| row.id).collect()
     };
     assert_eq!(ids(10).await, [first, second, third]);
+    let rest = Want {
+        waiting_after: Some(Cursor {
+            at: begun.plus(Duration::from_secs(10)),
+            id: first.0,
+        }),
+        ..want(10)
+    };
+    let facts = store.facts(&rest).await.unwrap();
+    assert_eq!(
+        facts.waiting.len(),
+        2,
+        "the next page begins behind its cursor"
+    );
+    assert_eq!(facts.waiting[0].id, second);
     assert_eq!(ids(2).await, [first, second]);
     assert_eq!(ids(0).await, []);
 }
