@@ -12,6 +12,9 @@ const QUERY: Record<string, string[]> = {
   messages: ['before', 'after', 'cursor', 'limit'],
 };
 
+/** Behind a token that speaks for no agent. */
+const OPERATOR = { id: '', name: '', role: 'admin', capacity: 0, load: 0, presence: 'offline', active: true, groups: [] } as Agent;
+
 export class Api {
   private readonly answered = new Map<string, { hash: string; outcome: Outcome }>();
   private readonly tickets = new Map<string, Agent>();
@@ -32,7 +35,7 @@ export class Api {
 
   handle(call: Call, path: string): Reply {
     const token = this.world.tokens.find((each) => each.token === call.token);
-    const me = this.world.agents.find((agent) => agent.id === token?.agent_id);
+    const me = token && (this.world.agents.find((agent) => agent.id === token.agent_id) ?? OPERATOR);
     if (!me) throw new Problem(401, 'bad_token', 'this token is not known');
     const need = (role: Role): void => {
       if (RANK.indexOf(me.role) < RANK.indexOf(role)) throw new Problem(403, 'forbidden', `needs ${role}`);
@@ -42,7 +45,7 @@ export class Api {
     for (const key of call.query.keys()) if (!allowed.includes(key)) this.world.violate(`query ${key} on ${path}`);
     const route = `${call.method} /${root}${id ? (verb ? `/x/${verb}` : '/x') : ''}`;
     switch (route) {
-      case 'GET /me': return ok(me);
+      case 'GET /me': return ok(token?.agent_id ? me : { id: null, role: me.role });
       case 'PUT /me/x': {
         need('agent');
         me.presence = jsonBody(call)['presence'] as Presence;
@@ -58,7 +61,7 @@ export class Api {
       case 'GET /agents': return ok(page(this.world.agents, call));
       case 'POST /agents': {
         need('admin');
-        const agent = { presence: 'offline', load: 0, groups: [], id: randomUUID(), ...jsonBody(call) } as unknown as Agent;
+        const agent = { presence: 'offline', load: 0, groups: [], active: true, id: randomUUID(), ...jsonBody(call) } as unknown as Agent;
         if (!agent.name) throw new Problem(422, 'invalid', 'name is empty');
         this.world.agents.push(agent);
         this.world.event('agent', agent);
@@ -95,8 +98,8 @@ export class Api {
         need('supervisor');
         const channel = this.find(this.world.channels, id);
         Object.assign(channel, verb === 'pause' ? { state: 'paused', reason: jsonBody(call)['reason'] } : { state: 'running', reason: null });
-        this.world.event('channel', channel);
-        return ok(channel);
+        this.world.event('channel', { channel: channel.id });
+        return { status: 204 };
       }
       case 'GET /dead': need('supervisor'); return ok(page(this.world.dead, call));
       case 'GET /dead/x': need('supervisor'); return ok(this.find(this.world.dead, id));
@@ -139,7 +142,7 @@ export class Api {
       case 'POST /conversations/x/reopen': return this.become(conversation, { state: conversation.agent ? 'open' : 'waiting' }, me);
       case 'POST /conversations/x/snooze': {
         if (!(Date.parse(String(body['until'])) > Date.now())) throw new Problem(422, 'invalid', 'until must be in the future');
-        return this.become(conversation, { state: 'snoozed' }, me);
+        return this.become(conversation, { state: 'snoozed', snoozed_until: String(body['until']) }, me);
       }
       case 'POST /conversations/x/typing':
         if (conversation.visitor) this.world.push(conversation.visitor, { type: 'typing', from: 'agent', name: me.name, on: body['on'] === true });
@@ -194,7 +197,9 @@ export class Api {
     const same = conversation.state === fields.state;
     if (same) throw new Problem(409, 'bad_transition', `already ${conversation.state}`);
     this.world.change(conversation, fields);
-    this.world.addMessage(conversation, { kind: 'system', id: null, name: null }, [{ type: 'event', name: `${fields.state}`, by: me.name }], { kind: 'notice' });
+    const what = ({ open: 'reopened', waiting: 'reopened' } as Record<string, string>)[fields.state ?? ''] ?? fields.state ?? '';
+    const until = fields.snoozed_until ? ` until ${fields.snoozed_until}` : '';
+    this.notice(conversation, what, `${what.charAt(0).toUpperCase()}${what.slice(1)}${until} by ${me.name}`, me);
     return ok({ command_id: randomUUID(), status: 'done', problem: null });
   }
 
@@ -207,9 +212,13 @@ export class Api {
       state: agent ? 'open' : 'waiting',
       waiting_since: agent ? null : new Date().toISOString(),
     });
-    const to = agent?.name ?? group?.name ?? '';
-    this.world.addMessage(conversation, { kind: 'system', id: null, name: null }, [{ type: 'event', name: 'assigned', by: me.name, to }], { kind: 'notice' });
+    const taken = agent?.id === me.id ? `Taken by ${me.name}` : `Assigned to ${agent?.name} by ${me.name}`;
+    this.notice(conversation, agent ? 'assigned' : 'queued', agent ? taken : `Put into the queue by ${me.name}`, me);
     return ok({ command_id: randomUUID(), status: 'done', problem: null });
+  }
+
+  private notice(conversation: Stored, notice: string, text: string, me: Agent): void {
+    this.world.addMessage(conversation, { kind: 'system', id: null, name: me.name }, [{ type: 'text', text, notice }], { kind: 'notice', direction: 'outbound' });
   }
 
   private list(call: Call, me: Agent): object {

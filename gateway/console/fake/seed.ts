@@ -57,7 +57,7 @@ export function seed(world: World): void {
   ];
   const groups = ['Customer care', 'Field service'].map((name) => ({ id: randomUUID() as string, name }));
   for (const [name, token, role, presence] of names) {
-    const agent: Agent = { id: randomUUID(), name, role, presence, capacity: 6, load: 0, groups: [groups[0]!] };
+    const agent: Agent = { id: randomUUID(), name, role, presence, active: true, capacity: 6, load: 0, groups: [groups[0]!] };
     world.agents.push(agent);
     world.tokens.push({ id: randomUUID(), agent_id: agent.id, name: 'console', created_at: new Date().toISOString(), expires_at: null, last_used_at: null, token });
   }

@@ -93,7 +93,7 @@ export class World {
   newConversation(channel: Conversation['channel'], contact: Conversation['contact']): Stored {
     const at = new Date().toISOString();
     const conversation: Stored = {
-      id: randomUUID(), version: 1, state: 'waiting', channel, contact, group: null, agent: null, waiting_since: at, position: null,
+      id: randomUUID(), version: 1, state: 'waiting', channel, contact, group: null, agent: null, waiting_since: at, snoozed_until: null, position: null,
       created_at: at, updated_at: at, last_message: null, unread: 0, replying: [], messages: [],
     };
     this.conversations.set(conversation.id, conversation);
@@ -179,6 +179,11 @@ export class World {
     const waiting = [...this.conversations.values()].filter((each) => each.state === 'waiting');
     waiting.sort((a, b) => (a.waiting_since ?? '').localeCompare(b.waiting_since ?? ''));
     for (const each of this.conversations.values()) each.position = null;
-    waiting.forEach((each, index) => (each.position = index + 1));
+    const lines = new Map<string, number>();
+    for (const each of waiting) {
+      const line = each.group?.id ?? '';
+      each.position = (lines.get(line) ?? 0) + 1;
+      lines.set(line, each.position);
+    }
   }
 }

@@ -62,15 +62,20 @@ export class Visitor {
     const expires = Date.parse(this.answer?.expires_at ?? '');
     const due = !this.#asked || fresh || expires - Date.now() < RENEW_MS;
     if (this.answer && !due) return this.answer.token;
+    const before = this.answer;
     let answer: VisitorAnswer;
     try {
-      answer = await this.#request(this.answer?.token);
+      answer = await this.#request(before?.token, this.identity);
     } catch (error) {
-      // Only a refused token is thrown away; a server in trouble must not cost visitors their conversation.
-      if (!(error instanceof HttpError && error.status === 401 && this.answer)) throw error;
-      answer = await this.#request(undefined);
+      // Only what was refused is thrown away; a server in trouble must not cost visitors their conversation.
+      if (!(error instanceof HttpError && error.status === 401 && (before || this.identity))) throw error;
+      // A refused identity (too old, say) must not end the chat; but it is not continued as a person who was proven before.
+      const keep = this.identity && !before?.verified ? before?.token : undefined;
+      this.identity = undefined;
+      answer = await this.#request(keep, undefined);
     }
-    const before = this.answer;
+    // An identity proves once; renewals go by the token that came of it, since identities are short-lived.
+    this.identity = undefined;
     this.#asked = true;
     this.answer = answer;
     this.#store.set('visitor', answer);
@@ -88,8 +93,8 @@ export class Visitor {
     return true;
   }
 
-  #request(token: string | undefined): Promise<VisitorAnswer> {
-    const body = { token, identity: this.identity, locale: this.#locale };
+  #request(token: string | undefined, identity: Identity | undefined): Promise<VisitorAnswer> {
+    const body = { token, identity, locale: this.#locale };
     return call<VisitorAnswer>(this.#fetcher, `${this.#base}/visitor`, { method: 'POST', body });
   }
 }

@@ -35,6 +35,8 @@ describe('signing in', () => {
   it('signs out when the token is withdrawn', async () => {
     const stage = await open();
     const page = await signIn(stage);
+    await page.locator('.row').first().waitFor();
+    await page.waitForLoadState('networkidle');
     stage.fake.world.tokens = [];
     await page.getByRole('combobox', { name: 'Your presence' }).selectOption('away');
     await page.locator('#token').waitFor();
@@ -112,7 +114,7 @@ it('assigns, snoozes, resolves and reopens', async () => {
   await page.locator('.row', { hasText: 'Hannah' }).waitFor();
   await page.keyboard.press('a');
   await page.getByRole('button', { name: /Tom Becker/ }).click();
-  await page.getByText('Mei Lin assigned this to Tom Becker').waitFor();
+  await page.getByText('Assigned to Tom Becker by Mei Lin').waitFor();
   expect(hannah.agent?.name).toBe('Tom Becker');
   await page.keyboard.press('a');
   await page.getByRole('button', { name: 'Field service' }).click();
@@ -141,6 +143,18 @@ it('shows to each other who is replying, and rings with a number in the title', 
   await mei.locator('.row.unread', { hasText: 'Still there?' }).waitFor();
   await openStory(mei, 'Li Wei');
   await mei.waitForFunction(() => document.title === 'Patchbay');
+});
+
+it('moves those who wait up in line when one is taken by somebody else', async () => {
+  const stage = await open();
+  const page = await signIn(stage);
+  await page.keyboard.press('g');
+  await page.keyboard.press('w');
+  await page.locator('.row', { hasText: 'Daniel Ortiz' }).getByText('no. 2 in line').waitFor();
+  const [, tom] = stage.fake.world.agents;
+  stage.fake.world.change(story(stage, '王芳'), { agent: { id: tom!.id, name: tom!.name }, state: 'open', waiting_since: null });
+  await page.locator('.row', { hasText: 'Daniel Ortiz' }).getByText('no. 1 in line').waitFor();
+  await page.locator('.place', { hasText: 'Waiting' }).getByText('2', { exact: true }).waitFor();
 });
 
 it('finds by search and filters, and loads page by page', async () => {

@@ -156,6 +156,25 @@ describe('pages', () => {
     expect(stage.fake.world.tokens.find((each) => each.token === token)?.agent_id).toBe(ada?.id);
   });
 
+  it('lets an operator without an agent look and act, with nothing of their own', async () => {
+    const stage = await open();
+    stage.fake.world.tokens.push({ id: 'op', agent_id: '', name: 'operator', created_at: '', expires_at: null, last_used_at: null, token: 'pb_op' });
+    const page = await stage.page(`${stage.fake.origin}/console/`, { locale: 'zh-CN', viewport: { width: 1440, height: 900 } });
+    await page.locator('#token').fill('pb_op');
+    await page.locator('#token').press('Enter');
+    await page.getByRole('heading', { name: '全部', level: 1 }).waitFor();
+    expect(await page.getByRole('combobox', { name: '您的状态' }).count()).toBe(0);
+    expect(await page.getByRole('link', { name: '我的' }).count()).toBe(0);
+    await openStory(page, 'Hannah Weiss');
+    await page.keyboard.press('a');
+    await page.getByRole('button', { name: /Tom Becker/ }).click();
+    await page.getByText('将会话分配给 Tom Becker').waitFor();
+    await page.keyboard.press('s');
+    await page.getByRole('button', { name: /明天 9 点/ }).click();
+    await page.locator('.details').getByText('暂缓至').waitFor();
+    expect(story(stage, 'Hannah Weiss').state).toBe('snoozed');
+  });
+
   it('offers nobody more than their role allows', async () => {
     const stage = await open();
     stage.fake.world.agents[1]!.role = 'auditor';

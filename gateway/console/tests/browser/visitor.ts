@@ -4,7 +4,7 @@ import type { Agent } from '../../src/console/api/types';
 import type { Stored, Visitor } from '../../fake/world';
 import { until, type Stage } from './harness';
 
-export const MEI: Agent = { id: 'a1', name: 'Mei', role: 'agent', capacity: 5, load: 0, presence: 'online', groups: [] };
+export const MEI: Agent = { id: 'a1', name: 'Mei', role: 'agent', capacity: 5, load: 0, presence: 'online', active: true, groups: [] };
 
 export async function openChat(page: Page): Promise<void> {
   await page.locator('.launcher').click();

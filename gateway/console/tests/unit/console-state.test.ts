@@ -1,6 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Conversation, Message } from '../../src/console/api/types';
-import { counts, upsert, visible, type Known, type Listing } from '../../src/console/state/lists';
+import { counts, places, upsert, visible, type Known, type Listing } from '../../src/console/state/lists';
 import { deliver, lastInbound, merge, seen } from '../../src/console/state/messages';
 import { en } from '../../src/console/strings/en';
 import { zh } from '../../src/console/strings/zh';
@@ -8,7 +8,7 @@ import { zh } from '../../src/console/strings/zh';
 function conversation(id: string, more: Partial<Conversation> = {}): Conversation {
   return {
     id, version: 1, state: 'open', channel: { id: 'web', kind: 'webchat' }, contact: { id: `c-${id}`, name: id, address: id, verified: false, locale: null },
-    group: null, agent: null, waiting_since: null, position: null, created_at: '2026-11-20T08:00:00.000Z', updated_at: '2026-11-20T08:00:00.000Z',
+    group: null, agent: null, waiting_since: null, snoozed_until: null, position: null, created_at: '2026-11-20T08:00:00.000Z', updated_at: '2026-11-20T08:00:00.000Z',
     last_message: null, unread: 0, replying: [], ...more,
   };
 }
@@ -41,11 +41,19 @@ describe('lists', () => {
 
   it('shows those who wait in the order of the queue', () => {
     const all = known(
-      conversation('second', { state: 'waiting', position: 2, updated_at: '2026-11-20T09:00:00.000Z' }),
-      conversation('first', { state: 'waiting', position: 1 }),
+      conversation('second', { state: 'waiting', waiting_since: '2026-11-20T08:30:00.000Z', updated_at: '2026-11-20T09:00:00.000Z' }),
+      conversation('first', { state: 'waiting', waiting_since: '2026-11-20T08:10:00.000Z' }),
       conversation('open'),
     );
     expect(ids(all, { view: 'waiting' })).toEqual(['first', 'second']);
+  });
+
+  it('moves everybody up when the first in line is taken, in each group by itself', () => {
+    const field = { id: 'g', name: 'Field' };
+    const at = (minute: number) => ({ state: 'waiting' as const, waiting_since: `2026-11-20T08:0${minute}:00.000Z`, position: 9 });
+    const all = known(conversation('a', at(1)), conversation('b', at(2)), conversation('c', at(3)), conversation('other', { ...at(4), group: field }));
+    expect([...places(all)]).toEqual([['a', 1], ['b', 2], ['c', 3], ['other', 1]]);
+    expect([...places(upsert(all, [conversation('a', { version: 2, agent: me })]))]).toEqual([['b', 1], ['c', 2], ['other', 1]]);
   });
 
   it('leaves out what lies behind pages not loaded yet, so that the list has no holes', () => {

@@ -166,6 +166,24 @@ describe('connection', () => {
     expect((await second.socket()).after).toBe(0);
   });
 
+  it('goes on as anonymous, not as somebody proven before, when an identity is refused', async () => {
+    for (const verified of [true, false]) {
+      const asked: object[] = [];
+      const { client } = start((call) => {
+        asked.push({ token: call.body?.['token'], identity: Boolean(call.body?.['identity']) });
+        if (call.body?.['identity'] && asked.length > 1) return { status: 401 };
+        return { status: 200, body: call.body?.['token'] ? { ...VISITOR, verified } : { ...VISITOR, verified: asked.length === 1 && verified, visitor: asked.length === 1 ? 'v1' : 'v2' } };
+      });
+      await settle();
+      client.identify({ user_id: 'ben', expires_at: 1, mac: 'bad' });
+      await settle();
+      expect(asked[1]).toEqual({ token: 't1', identity: true });
+      expect(asked[2]).toEqual({ token: verified ? undefined : 't1', identity: false });
+      expect(client.log.visitor).toBe(verified ? 'v2' : 'v1');
+      client.destroy();
+    }
+  });
+
   it('polls when no socket can be had, sends by POST, and takes the socket when it works again', async () => {
     const polls: string[] = [];
     let frames: object[] = [message(1)];

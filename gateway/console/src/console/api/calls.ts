@@ -11,12 +11,13 @@ export interface Filters {
   q?: string;
 }
 
+export type AgentFields = Pick<Agent, 'name' | 'role' | 'capacity' | 'active'>;
+
 export type Order = 'assign' | 'close' | 'reopen' | 'snooze';
 
 export class Calls {
   constructor(readonly http: Http) {}
 
-  me = (): Promise<Agent> => this.http.get('/me');
   presence = (presence: Presence): Promise<Agent> => this.http.call('PUT', '/me/presence', { body: { presence } });
 
   conversations = (view: View, filters: Filters, cursor?: string, limit = 50): Promise<Page<Conversation>> =>
@@ -33,8 +34,8 @@ export class Calls {
   upload = (file: File): Promise<Upload> => this.http.call('POST', '/uploads', { file, query: { name: file.name } });
 
   agents = (cursor?: string): Promise<Page<Agent>> => this.http.get('/agents', { cursor, limit: 200 });
-  addAgent = (fields: Pick<Agent, 'name' | 'role' | 'capacity'>): Promise<Agent> => this.http.post('/agents', fields);
-  changeAgent = (id: string, fields: Partial<Pick<Agent, 'name' | 'role' | 'capacity'>>): Promise<Agent> =>
+  addAgent = (fields: AgentFields): Promise<Agent> => this.http.post('/agents', fields);
+  changeAgent = (id: string, fields: Partial<AgentFields>): Promise<Agent> =>
     this.http.call('PATCH', `/agents/${id}`, { body: fields });
   groups = (cursor?: string): Promise<Page<Group>> => this.http.get('/groups', { cursor, limit: 200 });
   addGroup = (fields: Omit<Group, 'id'>): Promise<Group> => this.http.post('/groups', fields);
@@ -42,8 +43,8 @@ export class Calls {
   addToken = (agentId: string, name: string): Promise<Token & { token: string }> => this.http.post('/tokens', { agent_id: agentId, name });
 
   channels = (cursor?: string): Promise<Page<Channel>> => this.http.get('/channels', { cursor, limit: 200 });
-  pause = (id: string, reason: string): Promise<Channel> => this.http.post(`/channels/${id}/pause`, { reason });
-  resume = (id: string): Promise<Channel> => this.http.post(`/channels/${id}/resume`);
+  pause = (id: string, reason: string): Promise<void> => this.http.post(`/channels/${id}/pause`, { reason });
+  resume = (id: string): Promise<void> => this.http.post(`/channels/${id}/resume`);
 
   dead = (cursor?: string): Promise<Page<DeadLetter>> => this.http.get('/dead', { cursor });
   deadLetter = (id: string): Promise<DeadLetter> => this.http.get(`/dead/${encodeURIComponent(id)}`);

@@ -11,11 +11,13 @@ export interface Named {
   name: string;
 }
 
+/** A token may speak for no agent: then `id` is empty, and there is no presence and nothing of one's own. */
 export interface Agent extends Named {
   role: Role;
   capacity: number;
   load: number;
   presence: Presence;
+  active: boolean;
   groups: Named[];
 }
 
@@ -42,6 +44,7 @@ export interface Conversation {
   group: Named | null;
   agent: Named | null;
   waiting_since: string | null;
+  snoozed_until: string | null;
   position: number | null;
   created_at: string;
   updated_at: string;
@@ -83,7 +86,7 @@ export interface Channel {
   state: 'running' | 'paused' | 'failing';
   reason: string | null;
   backlog: number;
-  last_error: { at: string; detail: string } | null;
+  last_error: { at: string | null; detail: string } | null;
 }
 
 export interface DeadLetter {
@@ -130,7 +133,8 @@ export type LiveEvent =
   | { seq: number; type: 'seen'; at: string; data: { conversation_id: string; delivered: number; read: number } }
   | { seq: number; type: 'agent'; at: string; data: Agent }
   | { seq: number; type: 'command'; at: string; data: Outcome }
-  | { seq: number; type: 'channel'; at: string; data: Channel }
+  /** Some channel has changed; which fields it names is not promised, so the list is loaded anew. */
+  | { seq: number; type: 'channel'; at: string; data: unknown }
   | { seq?: undefined; type: 'typing'; data: { conversation_id: string; from: string; name: string | null; on: boolean } }
   | { seq?: undefined; type: 'replying'; data: { conversation_id: string; agent: Named; on: boolean } };
 

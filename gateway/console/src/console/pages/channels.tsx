@@ -11,11 +11,11 @@ export function Channels() {
   const desk = theDesk();
   const [pausing, setPausing] = useState<Channel>();
   useEffect(() => void desk.refresh(desk.channels, desk.calls.channels), []);
-  const change = async (run: () => Promise<Channel>): Promise<void> => {
+  const change = async (run: () => Promise<void>): Promise<void> => {
     try {
-      const channel = await run();
-      desk.channels.value = desk.channels.value.map((each) => (each.id === channel.id ? channel : each));
+      await run();
       setPausing(undefined);
+      await desk.refresh(desk.channels, desk.calls.channels);
     } catch (error) {
       desk.say(explain(error), true);
     }
@@ -32,7 +32,7 @@ export function Channels() {
               <td><span class="named"><KindIcon kind={channel.kind} /> <b>{channel.id}</b> <small>{channel.kind}</small></span></td>
               <td><Chip tone={channel.state}>{word('c_', channel.state)}</Chip>{channel.reason && <small class="below">{channel.reason}</small>}</td>
               <td class="number">{channel.backlog}</td>
-              <td>{channel.last_error && <>{channel.last_error.detail} <small>{ago(channel.last_error.at, clock.value)}</small></>}</td>
+              <td>{channel.last_error && <>{channel.last_error.detail} <small>{channel.last_error.at && ago(channel.last_error.at, clock.value)}</small></>}</td>
               {desk.may('supervisor') && (
                 <td>
                   {channel.state === 'paused'

@@ -41,7 +41,7 @@ export function Dead() {
               <tr key={letter.id}>
                 <td><time dateTime={letter.at}>{formatDay(letter.at, lang())}, {formatTime(letter.at, lang())}</time></td>
                 <td>{letter.channel?.id} <small>{letter.direction && word('', letter.direction)}</small></td>
-                <td><a href={hrefFor({ page: 'dead', id: letter.id })}>{letter.preview ?? letter.id.slice(0, 8)}</a></td>
+                <td><a href={hrefFor({ page: 'dead', id: letter.id })}>{letter.preview || letter.id.slice(0, 8)}</a></td>
                 <td>{letter.detail ?? letter.reason}</td>
                 <td class="number">{letter.attempts}</td>
               </tr>
@@ -73,7 +73,7 @@ function Letter({ id, gone }: { id: string; gone: (id: string) => void }) {
     }
   };
   return (
-    <Modal title={letter?.preview ?? t('message')} close={close}>
+    <Modal title={letter?.preview || t('message')} close={close}>
       {letter ? (
         <>
           <p class="problem">{letter.reason}{letter.detail && `: ${letter.detail}`}</p>

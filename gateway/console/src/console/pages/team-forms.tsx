@@ -1,6 +1,7 @@
 // The forms for one agent and one group.
 import { useState } from 'preact/hooks';
 import type { Agent, Group, Role } from '../api/types';
+import type { AgentFields } from '../api/calls';
 import { theDesk } from '../state/face';
 import { t, word } from '../strings';
 import { Action, Modal } from '../ui/common';
@@ -9,10 +10,8 @@ const ROLES: Role[] = ['agent', 'supervisor', 'admin', 'auditor'];
 const STRATEGIES: Group['strategy'][] = ['round_robin', 'least_loaded'];
 const CAPACITY_MAX = 500;
 
-type AgentFields = Pick<Agent, 'name' | 'role' | 'capacity'>;
-
 export function AgentForm({ agent, close, save }: { agent: Agent | undefined; close: () => void; save: (fields: AgentFields) => Promise<void> }) {
-  const [fields, setFields] = useState<AgentFields>({ name: agent?.name ?? '', role: agent?.role ?? 'agent', capacity: agent?.capacity ?? 5 });
+  const [fields, setFields] = useState<AgentFields>({ name: agent?.name ?? '', role: agent?.role ?? 'agent', capacity: agent?.capacity ?? 5, active: agent?.active ?? true });
   const set = (change: Partial<AgentFields>): void => setFields({ ...fields, ...change });
   return (
     <Modal title={t(agent ? 'editAgent' : 'addAgent')} close={close}>
@@ -22,6 +21,7 @@ export function AgentForm({ agent, close, save }: { agent: Agent | undefined; cl
           <select value={fields.role} onChange={(event) => set({ role: event.currentTarget.value as Role })}>{ROLES.map((role) => <option value={role}>{word('role_', role)}</option>)}</select>
         </label>
         <label>{t('capacity')}<input type="number" min={0} max={CAPACITY_MAX} required value={fields.capacity} onInput={(event) => set({ capacity: event.currentTarget.valueAsNumber || 0 })} /></label>
+        <label class="check"><input type="checkbox" checked={fields.active} onChange={(event) => set({ active: event.currentTarget.checked })} />{t('active')}</label>
         <div class="buttons"><button class="button primary">{t('save')}</button><Action run={close}>{t('cancel')}</Action></div>
       </form>
     </Modal>

@@ -1,6 +1,6 @@
 // Agents and groups: everybody sees them, administrators change them.
 import { useEffect, useState } from 'preact/hooks';
-import type { Agent, Group, Role } from '../api/types';
+import type { Agent, Group } from '../api/types';
 import { explain } from '../state/desk';
 import { theDesk } from '../state/face';
 import { t, word } from '../strings';
@@ -47,7 +47,7 @@ export function Team() {
           {desk.agents.value.map((agent) => (
             <tr key={agent.id}>
               <td><span class="named"><Avatar name={agent.name} size={28} /> <b>{agent.name}</b> <small>{agent.groups.map((group) => group.name).join(', ')}</small></span></td>
-              <td>{word('role_', agent.role)}</td>
+              <td>{word('role_', agent.role)}{!agent.active && <small> ({t('inactive')})</small>}</td>
               <td><span class={`dot ${agent.presence}`}>{word('', agent.presence)}</span></td>
               <td class="number"><meter min={0} max={Math.max(1, agent.capacity)} value={agent.load} aria-label={t('loadHead')} /> {agent.load} / {agent.capacity}</td>
               {admin && <td><Action run={() => setEditing({ agent })}>{t('edit')}<span class="sr"> {agent.name}</span></Action> <Action kind="plain" run={() => makeToken(agent)}>{t('makeToken')}<span class="sr"> {agent.name}</span></Action></td>}
@@ -71,7 +71,7 @@ export function Team() {
         </tbody>
       </table>
       {editing && 'agent' in editing && (
-        <AgentForm agent={editing.agent} close={close} save={(fields: { name: string; role: Role; capacity: number }) => save(() => (editing.agent ? desk.calls.changeAgent(editing.agent.id, fields) : desk.calls.addAgent(fields)))} />
+        <AgentForm agent={editing.agent} close={close} save={(fields) => save(() => (editing.agent ? desk.calls.changeAgent(editing.agent.id, fields) : desk.calls.addAgent(fields)))} />
       )}
       {editing && 'group' in editing && (
         <GroupForm group={editing.group} close={close} save={(fields) => save(() => (editing.group ? desk.calls.changeGroup(editing.group.id, fields) : desk.calls.addGroup(fields)))} />

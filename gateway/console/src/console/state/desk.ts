@@ -7,7 +7,7 @@ import type { Agent, Channel, Conversation, Group, LiveEvent, Named, Presence, R
 import { randomId } from '../../shared/id';
 import { chime } from './alerts';
 import { Drafts, keep, load } from './keep';
-import { counts, inView, upsert, visible, type Known, type Listing } from './lists';
+import { counts, inView, places, upsert, visible, type Known, type Listing } from './lists';
 import { deliver, lastInbound, merge, seen, type Loaded } from './messages';
 import { route } from './router';
 import { Sender, type Send } from './sender';
@@ -53,6 +53,11 @@ export class Desk {
   readonly online = signal(true);
   readonly notice = signal<{ text: string; bad: boolean } | undefined>(undefined);
   readonly counts = computed(() => counts(this.known.value, this.me.value.id));
+  /** Places in line, when all who wait are known. */
+  private readonly places = computed(() => {
+    const { loading, next, filters } = this.lists.value.waiting;
+    return loading || next || Object.values(filters).some(Boolean) ? undefined : places(this.known.value);
+  });
   readonly unread = computed(() => this.counts.value.unread);
 
   constructor(me: Agent, http: Http) {
@@ -95,6 +100,10 @@ export class Desk {
     return RANK.indexOf(this.me.value.role) >= RANK.indexOf(role);
   }
 
+  place(conversation: Conversation): number | null {
+    return this.places.value ? (this.places.value.get(conversation.id) ?? null) : conversation.position;
+  }
+
   listing(view: View): Listing {
     const { filters, found, horizon } = this.lists.value[view];
     return { view, filters, me: this.me.value.id, ...(found ? { found } : {}), ...(horizon ? { horizon } : {}) };
@@ -107,6 +116,7 @@ export class Desk {
   /** Loads the first page of a list, or the next one. */
   async loadList(view: View, more = false): Promise<void> {
     const list = this.lists.value[view];
+    if (view === 'mine' && !this.me.value.id) return this.changeList(view, { loading: false });
     this.changeList(view, { loading: true, problem: '' });
     try {
       const page = await this.calls.conversations(view, list.filters, more ? list.next : undefined);
@@ -162,7 +172,7 @@ export class Desk {
     const loaded = this.threads.value.get(id);
     if (!conversation?.unread || !loaded || !this.may('agent')) return;
     // Onlookers must not make the visitor believe that somebody answers.
-    if (conversation.agent?.id !== this.me.value.id) return;
+    if (!conversation.agent || conversation.agent.id !== this.me.value.id) return;
     this.known.value = upsert(this.known.value, [{ ...conversation, unread: 0 }]);
     await this.calls.read(id, lastInbound(loaded)).catch(() => undefined);
   }
@@ -228,7 +238,7 @@ export class Desk {
         const before = this.known.value.get(event.data.id);
         this.known.value = upsert(this.known.value, [event.data]);
         const me = this.me.value.id;
-        if (event.data.agent?.id === me && before?.agent?.id !== me) chime();
+        if (me && event.data.agent?.id === me && before?.agent?.id !== me) chime();
         break;
       }
       case 'message': {
@@ -236,7 +246,7 @@ export class Desk {
         // A thread that is not open is fetched when it is opened; one message without its past would look like all.
         if (this.threads.value.has(id)) this.mergeThread(id, (loaded) => merge(loaded, [message]));
         this.stopWriting(id, message.from.id ?? '', message.from.kind);
-        if (message.direction === 'inbound') this.ring(id);
+        if (message.kind === 'message' && message.direction === 'inbound') this.ring(id);
         break;
       }
       case 'delivery':
@@ -250,7 +260,7 @@ export class Desk {
         if (event.data.id === this.me.value.id) this.me.value = { ...this.me.value, ...event.data };
         break;
       case 'channel':
-        this.channels.value = replace(this.channels.value, event.data);
+        void this.refresh(this.channels, this.calls.channels);
         break;
       case 'command':
         this.sender.settle(event.data);

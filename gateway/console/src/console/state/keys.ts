@@ -37,7 +37,7 @@ function onConversation(key: string): boolean {
     case 'r': write('reply'); return true;
     case 'n': write('note'); return true;
     case 'a': dialog.value = 'assign'; return true;
-    case 'i': void mine.order(id, 'assign', { agent_id: mine.me.value.id }); return true;
+    case 'i': if (mine.me.value.id) void mine.order(id, 'assign', { agent_id: mine.me.value.id }); return true;
     case 's': if (!done) dialog.value = 'snooze'; return true;
     case 'e': if (!done) void mine.order(id, 'close', { resolved: true }); return true;
     case 'E': if (!done) void mine.order(id, 'close', { resolved: false }); return true;

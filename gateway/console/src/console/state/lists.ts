@@ -21,7 +21,7 @@ export function isDone(conversation: Conversation): boolean {
 }
 
 export function inView(conversation: Conversation, view: View, me: string): boolean {
-  if (view === 'mine') return conversation.agent?.id === me && !isDone(conversation);
+  if (view === 'mine') return me !== '' && conversation.agent?.id === me && !isDone(conversation);
   if (view === 'waiting') return conversation.state === 'waiting' || conversation.state === 'new';
   return true;
 }
@@ -50,11 +50,32 @@ export function visible(known: Known, listing: Listing): Conversation[] {
     return inView(each, view, me) && passes(each, filters) && (!horizon || each.updated_at >= horizon);
   });
   const waiting = view === 'waiting' && !found;
-  return items.sort((a, b) => (waiting ? byPosition(a, b) : 0) || b.updated_at.localeCompare(a.updated_at) || a.id.localeCompare(b.id));
+  return items.sort((a, b) => (waiting ? byWaiting(a, b) : 0) || b.updated_at.localeCompare(a.updated_at) || a.id.localeCompare(b.id));
 }
 
-function byPosition(a: Conversation, b: Conversation): number {
-  return (a.position ?? Infinity) - (b.position ?? Infinity) || (a.waiting_since ?? '').localeCompare(b.waiting_since ?? '');
+function byWaiting(a: Conversation, b: Conversation): number {
+  return since(a).localeCompare(since(b)) || a.id.localeCompare(b.id);
+}
+
+function since(conversation: Conversation): string {
+  return conversation.waiting_since ?? conversation.created_at;
+}
+
+/**
+ * Places in line, per group. The server tells a conversation's place only when that conversation changes, but everybody
+ * moves up when the first one is taken; so they are counted here, once all who wait are known.
+ */
+export function places(known: Known): ReadonlyMap<string, number> {
+  const waiting = [...known.values()].filter((each) => inView(each, 'waiting', '')).sort(byWaiting);
+  const lines = new Map<string, number>();
+  const found = new Map<string, number>();
+  for (const each of waiting) {
+    const line = each.group?.id ?? '';
+    const place = (lines.get(line) ?? 0) + 1;
+    lines.set(line, place);
+    found.set(each.id, place);
+  }
+  return found;
 }
 
 /** Unread messages of my open conversations, and how many people wait. */

@@ -40,7 +40,7 @@ export function seen(loaded: Loaded, delivered: number, read: number): Loaded {
 
 /** The newest number the contact's side has sent: what we have read when it is on the screen. */
 export function lastInbound(loaded: Loaded): number {
-  return loaded.messages.reduce((seq, message) => (message.direction === 'inbound' ? Math.max(seq, message.seq ?? 0) : seq), 0);
+  return loaded.messages.reduce((seq, message) => (message.kind === 'message' && message.direction === 'inbound' ? Math.max(seq, message.seq ?? 0) : seq), 0);
 }
 
 function better(one: Delivery | null, other: Delivery | null): Delivery | null {

@@ -2,6 +2,7 @@
 import { signal } from '@preact/signals';
 import { Http } from '../api/http';
 import type { Agent } from '../api/types';
+import { word } from '../strings';
 import { Desk } from './desk';
 import { keep, load } from './keep';
 
@@ -18,10 +19,15 @@ function enter(me: Agent, http: Http): void {
   mine.start();
 }
 
+/** An operator's token speaks for no agent and has only a role; the rest is filled in. */
+function whole(me: Partial<Agent> & Pick<Agent, 'role'>): Agent {
+  return { ...me, id: me.id ?? '', name: me.name ?? word('role_', me.role), presence: me.presence ?? 'offline', capacity: me.capacity ?? 0, load: me.load ?? 0, active: me.active ?? true, groups: me.groups ?? [] };
+}
+
 /** Throws an ApiError when the token is not good or the server does not answer. */
 export async function signIn(token: string, remember: boolean): Promise<void> {
   const http = new Http('/api/v1', () => token, signOut);
-  const me = await http.get<Agent>('/me');
+  const me = whole(await http.get<Partial<Agent> & Pick<Agent, 'role'>>('/me'));
   keep('token', token, TAB);
   keep('token', remember ? token : undefined);
   enter(me, http);

@@ -47,7 +47,7 @@ function Assign({ conversation, close }: { conversation: Conversation; close: ()
     <Modal title={t('assignTo')} close={close}>
       <h3>{t('agents')}</h3>
       <ul class="choices">
-        {agents.filter((agent) => agent.role !== 'auditor').map((agent) => (
+        {agents.filter((agent) => agent.role !== 'auditor' && agent.active).map((agent) => (
           <li>
             <button type="button" class="choice" aria-current={conversation.agent?.id === agent.id ? 'true' : undefined} onClick={() => void assign({ agent_id: agent.id })}>
               <Avatar name={agent.name} size={28} />

@@ -14,7 +14,7 @@ import { contactName } from './list';
 const SIGNAL_REPEAT_MS = 3_000;
 const SIGNAL_IDLE_MS = 5_000;
 const TEXT_MAX = 20_000;
-const FILES_MAX = 10;
+const FILES_MAX = 9;
 
 /** The last wish to write that was met. */
 let answeredAsk = 0;
@@ -33,7 +33,7 @@ export function Composer({ conversation }: { conversation: Conversation }) {
   return (
     <div class={`composer ${mode}`}>
       {isDone(conversation) && mode === 'reply' && <p class="composer-hint">{t('doneHint', { state: word('state_', conversation.state) })}</p>}
-      {!conversation.agent && !isDone(conversation) && (
+      {!conversation.agent && !isDone(conversation) && desk.me.value.id && (
         <p class="composer-hint">{t('takeHint')} <Action kind="primary small" run={() => desk.order(id, 'assign', { agent_id: desk.me.value.id })}>{t('take')}</Action></p>
       )}
       <div class="modes">
@@ -156,7 +156,7 @@ function useWritingSignal(id: string, mode: 'reply' | 'note'): (on: boolean) => 
   const idle = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const tell = (on: boolean): void => {
     desk.live.replying(id, on);
-    if (mode === 'reply') void desk.calls.typing(id, on).catch(() => undefined);
+    if (mode === 'reply' && desk.me.value.id) void desk.calls.typing(id, on).catch(() => undefined);
   };
   const stop = (): void => {
     clearTimeout(idle.current);

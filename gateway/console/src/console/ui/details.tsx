@@ -24,6 +24,7 @@ export function Details({ conversation }: { conversation: Conversation }) {
         <Line name={t('agent')}>{agent?.name ?? t('nobody')}</Line>
         <Line name={t('state')}><StateChip state={state} /></Line>
         <Line name={t('since')}><time dateTime={conversation.created_at}>{new Date(conversation.created_at).toLocaleString(lang(), { dateStyle: 'medium', timeStyle: 'short' })}</time></Line>
+        {state === 'snoozed' && conversation.snoozed_until && <Line name={t('snoozeUntil')}>{new Date(conversation.snoozed_until).toLocaleString(lang(), { dateStyle: 'medium', timeStyle: 'short' })}</Line>}
         {conversation.waiting_since && <Line name={t('waiting')}>{ago(conversation.waiting_since, clock.value)}</Line>}
       </dl>
       {others.length > 0 && (

@@ -1,7 +1,7 @@
 // List, conversation and details side by side.
 import { useEffect } from 'preact/hooks';
 import { composer, theDesk } from '../state/face';
-import { route } from '../state/router';
+import { go, route } from '../state/router';
 import { settings } from '../state/settings';
 import { t } from '../strings';
 import { Dialogs } from './actions';
@@ -12,6 +12,10 @@ import { Thread } from './thread';
 
 export function Inbox() {
   const desk = theDesk();
+  const nothingMine = desk.me.value.id === '' && route.value.view === 'mine';
+  useEffect(() => {
+    if (nothingMine) go({ view: 'all' });
+  }, [nothingMine]);
   const { view, id } = route.value;
   useEffect(() => {
     // A reply is what one opens a conversation for; a note begun elsewhere must not decide who reads this one.

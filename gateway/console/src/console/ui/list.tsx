@@ -45,7 +45,8 @@ function Search({ view }: { view: View }) {
   const [text, setText] = useState(filters.q ?? '');
   const [open, setOpen] = useState(false);
   const active = Object.entries(filters).filter(([key, value]) => key !== 'q' && value).length;
-  const set = (change: Filters): void => desk.filter(view, { ...filters, ...change });
+  // From the newest filters, not from those of this drawing: the pause of the search may end after a filter was chosen.
+  const set = (change: Filters): void => desk.filter(view, { ...desk.lists.value[view].filters, ...change });
   useEffect(() => {
     if (text.trim() === (filters.q ?? '')) return undefined;
     const timer = setTimeout(() => set({ q: text.trim() }), SEARCH_PAUSE_MS);
@@ -81,7 +82,8 @@ function Pick({ label, none, value, set, options }: { label: Key; none: Key; val
 
 function Row({ conversation, view }: { conversation: Conversation; view: View }) {
   const desk = theDesk();
-  const { id, unread, state, waiting_since: since, position, agent, last_message: last } = conversation;
+  const { id, unread, state, waiting_since: since, agent, last_message: last } = conversation;
+  const position = desk.place(conversation);
   const here = route.value.id === id;
   const waiting = state === 'waiting' || state === 'new';
   const draft = desk.drafts.get(id, 'reply');

@@ -3,7 +3,8 @@ import { formatTime } from '../../shared/format';
 import type { Delivery, Message } from '../api/types';
 import { theDesk } from '../state/face';
 import type { Send } from '../state/sender';
-import { lang, t, word } from '../strings';
+import { settings } from '../state/settings';
+import { lang, t, word, type Key } from '../strings';
 import { Icon, type IconName } from './icon';
 import { PartView } from './part';
 
@@ -50,12 +51,20 @@ function DeliveryView({ delivery }: { delivery: Delivery }) {
 }
 
 function Notice({ message }: { message: Message }) {
+  return <p class="notice">{noticeText(message)} · <time dateTime={message.at}>{formatTime(message.at, lang())}</time></p>;
+}
+
+const MOMENT = /\d{4}-\d\d-\d\dT[\d:.]+Z/g;
+
+/** The server's sentence is English and names what it is in `notice`, so that it can be said in another language. */
+function noticeText(message: Message): string {
   const part = message.content[0];
-  const by = String(part?.['by'] ?? message.from.name ?? t('appName'));
-  let text = part?.text ?? part?.name ?? '';
-  if (part?.type === 'event' && part.name === 'assigned') text = t('n_assigned', { name: by, to: String(part['to'] ?? '') });
-  else if (part?.type === 'event' && part.name && word('state_', part.name) !== part.name) text = t('n_state', { name: by, state: word('state_', part.name) });
-  return <p class="notice">{text} · <time dateTime={message.at}>{formatTime(message.at, lang())}</time></p>;
+  const text = (part?.text ?? part?.name ?? '').replace(MOMENT, (at) => new Date(at).toLocaleString(lang(), { dateStyle: 'medium', timeStyle: 'short' }));
+  const what = String(part?.['notice'] ?? '');
+  if (settings.value.lang === 'en' || !what) return text;
+  const by = message.from.name ?? t('appName');
+  const to = /^Assigned to (.+?)(?: by |$)/.exec(text)?.[1];
+  return what === 'assigned' && to ? t('n_assigned_to', { name: by, to }) : word('n_', what) === what ? text : t(`n_${what}` as Key, { name: by });
 }
 
 /** Written, but not yet confirmed by the server. */

@@ -33,7 +33,7 @@ export function Shell({ children }: { children: ComponentChildren }) {
       <nav class="rail" aria-label={t('main')}>
         <div class="brand"><Logo /><span class="label">{t('appName')}</span></div>
         <ul>
-          <Place to={{ view: 'mine' }} icon="inbox" label="mine" count={unread} loud />
+          {desk.me.value.id && <Place to={{ view: 'mine' }} icon="inbox" label="mine" count={unread} loud />}
           <Place to={{ view: 'waiting' }} icon="clock" label="waiting" count={waiting} />
           <Place to={{ view: 'all' }} icon="list" label="all" />
         </ul>
@@ -83,7 +83,7 @@ function Myself() {
   };
   return (
     <div class="myself">
-      {desk.may('agent') && (
+      {desk.may('agent') && me.id && (
         <label class={`presence dot ${me.presence}`}><select aria-label={t('presence')} value={me.presence} onChange={(event) => void desk.setPresence(event.currentTarget.value as Presence)}>
           {PRESENCES.map((presence) => <option value={presence}>{word('', presence)}</option>)}
         </select></label>
@@ -91,7 +91,7 @@ function Myself() {
       <details ref={menu} onKeyDown={escape}>
         <summary>
           <Avatar name={me.name} size={32} />
-          <span class="label who"><b>{me.name}</b><small>{t('load', { n: me.load, max: me.capacity })}</small></span>
+          <span class="label who"><b>{me.name}</b><small>{me.id ? t('load', { n: me.load, max: me.capacity }) : ''}</small></span>
           <span class="sr">{t('settings')}</span>
         </summary>
         <div class="menu">

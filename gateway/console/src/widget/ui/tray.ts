@@ -6,8 +6,8 @@ import { HttpError } from '../http';
 import { fill, type Text } from '../strings';
 import { h, icon } from './dom';
 
-/** Files in one message at most. */
-const FILES_MAX = 10;
+/** Files in one message at most: with the text it may have ten parts. */
+const FILES_MAX = 9;
 
 interface Entry {
   element: HTMLElement;
