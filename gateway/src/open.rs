@@ -85,6 +85,7 @@ fn channel(file: &ChannelFile, kinds: &[Kind]) -> Result<OpenChannel, Vec<Mistak
             delay_min: common.retry.delay_min.get(),
             delay_max: common.retry.delay_max.get(),
             expire_after: common.retry.expire_after.get(),
+            attempts_max: common.retry.attempts_max.map(std::num::NonZero::get),
             on_unknown: match common.retry.on_unknown {
                 patchbay_config::OnUnknown::Resend => OnUnknown::Resend,
                 patchbay_config::OnUnknown::Hold => OnUnknown::Hold,

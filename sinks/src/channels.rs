@@ -73,6 +73,8 @@ pub struct RetryPolicy {
     pub delay_max: Duration,
     /// How long a message is tried, from when it was taken; then it is a dead letter.
     pub expire_after: Duration,
+    /// Tries at most; none = time decides.
+    pub attempts_max: Option<u32>,
     /// What to do with a message that may or may not have arrived.
     pub on_unknown: OnUnknown,
     /// What becomes of the lane behind a dead message.
@@ -85,6 +87,7 @@ impl Default for RetryPolicy {
             delay_min: Duration::from_secs(1),
             delay_max: Duration::from_secs(300),
             expire_after: Duration::from_secs(24 * 3600),
+            attempts_max: None,
             on_unknown: OnUnknown::Hold,
             on_dead: OnDead::Continue,
         }

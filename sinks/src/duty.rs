@@ -214,7 +214,18 @@ async fn work(
     let mut tries = 0;
     loop {
         let begun = Instant::now();
-        let end = Shard::run(worker.clone(), shard, fence.clone(), stop.clone()).await;
+        // A task of its own: should it panic, the shard begins anew.
+        let mut task = JoinSet::new();
+        task.spawn(Shard::run(
+            worker.clone(),
+            shard,
+            fence.clone(),
+            stop.clone(),
+        ));
+        let end = match task.join_next().await {
+            Some(Ok(end)) => end,
+            _ => End::Broken("its task ended badly".to_owned()),
+        };
         let End::Broken(why) = &end else {
             return (shard, end);
         };

@@ -20,7 +20,7 @@ use crate::OpenChannel;
 /// enough that a channel is never idle while there is work for it.
 const WAITING_SHARE: f64 = 0.5;
 /// How far into the future a place in a channel's queue is given.
-const SLOT_MAX: Duration = Duration::from_secs(5);
+const SLOT_MAX: Duration = Duration::from_secs(15);
 /// Places are at least this far apart.
 const SPACING_MIN: Duration = Duration::from_millis(1);
 /// Tokens are taken from the shared bucket for this much time at once.

@@ -53,10 +53,10 @@ pub(crate) enum Arrive<I> {
 }
 
 /// What to do with a parked one whose time has come.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Wake<I> {
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wake {
     /// Perform it now.
-    Start(I),
+    Start,
     /// It was performed: take it out of the store.
     Stale,
     /// The lane is busy, or an earlier number is missing: nothing now.
@@ -133,7 +133,7 @@ impl<I> Lane<I> {
     }
 
     /// A parked one's time has come.
-    pub(crate) fn wake(&mut self, seq: u64, item: I) -> Wake<I> {
+    pub(crate) fn wake(&mut self, seq: u64) -> Wake {
         if seq < self.next {
             return Wake::Stale;
         }
@@ -141,7 +141,7 @@ impl<I> Lane<I> {
             return Wake::NotYet;
         }
         self.state = State::Running;
-        Wake::Start(item)
+        Wake::Start
     }
 
     /// The one under way is done with: sent, or given up.

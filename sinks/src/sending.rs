@@ -17,9 +17,6 @@ use serde_json::Value;
 
 use crate::{OnUnknown, journal};
 
-/// Steps one message may take; an adapter that asks for more is wrong.
-const STEPS_MAX: usize = 256;
-
 /// A message on its way.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
@@ -35,6 +32,8 @@ pub(crate) struct Sending {
     token_again: bool,
     /// How often the adapter was asked in this try.
     n_asked: usize,
+    /// How often it may be asked.
+    asked_max: usize,
 }
 
 /// What to do next.
@@ -68,9 +67,12 @@ pub(crate) struct Pages {
 impl Sending {
     /// Goes on with what the journal has of a message. A step without an end is unknown: bytes may
     /// have left us before the crash.
-    pub(crate) fn resume(mut journal: Vec<Attempt>) -> Self {
+    pub(crate) fn resume(mut journal: Vec<Attempt>, exchanges_max: u16) -> Self {
         journal.sort_by_key(|attempt| attempt.part);
-        let mut sending = Self::default();
+        let mut sending = Self {
+            asked_max: usize::from(exchanges_max),
+            ..Self::default()
+        };
         for (step, attempt) in journal.iter().enumerate() {
             if usize::from(attempt.part) != step {
                 break;
@@ -105,7 +107,7 @@ impl Sending {
             return Next::Call(request);
         }
         self.n_asked += 1;
-        if self.n_asked.max(self.past.len()) > STEPS_MAX {
+        if self.n_asked.max(self.past.len()) > self.asked_max {
             return Next::End(Err(SendError::Payload(
                 "the adapter asks for too many steps".to_owned(),
             )));
@@ -238,7 +240,7 @@ impl Place {
 }
 
 fn part(step: usize) -> u16 {
-    u16::try_from(step).expect("steps are bounded by STEPS_MAX")
+    u16::try_from(step).expect("steps are bounded by `exchanges_max`, a u16")
 }
 
 #[cfg(test)]

@@ -3,12 +3,12 @@
 //! One task owns everything here. It waits for the store only where nothing could go on without it;
 //! sending and committing run beside it.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{collections::HashMap, sync::Arc};
 
-use bytes::Bytes;
-use patchbay_bus::{Consumer, Mailbox, Queue};
+use patchbay_bus::{Consumer, Queue};
 use patchbay_message::{ChannelId, InstanceId, MessageId, ThreadId};
 use patchbay_store::{Attempt, CommitError, Fence, StoreError};
+use serde_json::json;
 use tokio::{
     sync::{Semaphore, mpsc},
     task::{JoinError, JoinSet},
@@ -33,8 +33,6 @@ mod settle;
 
 /// Deliveries taken at once.
 const RECEIVE_MAX: usize = 256;
-/// Lanes remembered; past it those at rest are forgotten.
-const LANES_MAX: usize = 50_000;
 /// Calls waiting for their journal page.
 const ASKS_MAX: usize = 256;
 
@@ -62,6 +60,8 @@ pub(crate) struct Shard {
     /// Who holds the connections of which thread; asked anew for every round.
     gateways: HashMap<ThreadId, Vec<InstanceId>>,
     jobs: JoinSet<Outcome>,
+    /// Jobs whose message is not acked yet.
+    n_from_bus: usize,
     ask: mpsc::Sender<JournalAsk>,
     asks: mpsc::Receiver<JournalAsk>,
     /// For the next commit.
@@ -69,6 +69,8 @@ pub(crate) struct Shard {
     /// The commit under way: one at most.
     commits: JoinSet<Recorded>,
     dues: Dues,
+    /// Looks still to be taken at what was parked as `paused` before a resume was noticed.
+    resume_looks: u8,
     /// Room for deliveries held behind the one under way of their lane.
     room: Arc<Semaphore>,
     /// Channels whose account is wrong, to be paused in the store.
@@ -95,9 +97,9 @@ impl Shard {
         };
         let (ask, asks) = mpsc::channel(ASKS_MAX);
         let mut this = Self {
+            worker: worker.clone(),
             // A quarter may wait behind others; the rest is for what goes on.
             room: Arc::new(Semaphore::new(usize::from(prefetch / 4))),
-            worker,
             shard,
             fence,
             lanes: HashMap::new(),
@@ -109,7 +111,9 @@ impl Shard {
             asks,
             units: Vec::new(),
             commits: JoinSet::new(),
-            dues: Dues::new(),
+            dues: Dues::new(worker.options.parked_tick),
+            n_from_bus: 0,
+            resume_looks: 0,
             pauses: Vec::new(),
             stop,
         };
@@ -133,11 +137,11 @@ impl Shard {
                     Ok(deliveries) => self.take(deliveries).await?,
                     Err(error) => return Err(End::Broken(error.to_string())),
                 },
-                Some(outcome) = self.jobs.join_next() => self.settle(sound(outcome)?),
+                Some(outcome) = self.jobs.join_next() => self.finished(sound(outcome)?),
                 Some(ask) = self.asks.recv() => self.journal(ask),
                 Some(recorded) = self.commits.join_next() => self.recorded(sound(recorded)?).await?,
                 () = sleep_until(self.dues.next_poll(self.worker.now())) => self.poll().await?,
-                Ok(()) = resumed.changed() => self.poll().await?,
+                Ok(()) = resumed.changed() => self.channel_resumed().await?,
             }
         }
         self.drain().await
@@ -155,7 +159,7 @@ impl Shard {
             }
             let next = async {
                 tokio::select! {
-                    Some(outcome) = self.jobs.join_next() => self.settle(sound(outcome)?),
+                    Some(outcome) = self.jobs.join_next() => self.finished(sound(outcome)?),
                     Some(ask) = self.asks.recv() => self.journal(ask),
                     Some(recorded) = self.commits.join_next() => {
                         self.recorded(sound(recorded)?).await?;
@@ -220,19 +224,20 @@ impl Shard {
         if self.stop.is_cancelled() {
             return Ok(());
         }
-        self.refill(refills).await
+        self.refill(refills).await?;
+        if self.resume_looks > 0 {
+            self.resume_looks -= 1;
+            self.look_at_paused().await?;
+        }
+        Ok(())
     }
 
     fn nudge(&self, last_event: u64, channel_news: bool) {
         if last_event > 0 {
-            let body = Bytes::from(last_event.to_string());
-            self.worker
-                .bus
-                .nudge(&Mailbox::Event("log".to_owned()), body);
+            self.worker.nudge_log(last_event);
         }
         if channel_news {
-            let event = Mailbox::Event("channel".to_owned());
-            self.worker.bus.nudge(&event, Bytes::new());
+            self.worker.nudge_channel(&json!({}));
         }
     }
 
@@ -248,7 +253,7 @@ impl Shard {
     /// Forgets lanes at rest when there are too many. Called between two commits: a lane whose last
     /// number is not committed yet would come back with an older one.
     fn forget_lanes(&mut self) {
-        if self.lanes.len() <= LANES_MAX {
+        if self.lanes.len() <= self.worker.options.lanes_max / self.n_shards() {
             return;
         }
         let waiting: std::collections::HashSet<ThreadId> = self
@@ -264,6 +269,16 @@ impl Shard {
     /// Deliveries held behind others.
     fn held(&self) -> usize {
         usize::from(self.worker.options.prefetch / 4) - self.room.available_permits()
+    }
+
+    /// Shards that share the bounds of this process.
+    fn n_shards(&self) -> usize {
+        self.worker.options.status.now().shards.len().max(1)
+    }
+
+    /// Messages from the bus that may be on their way at once: half of what may be unacked.
+    fn bus_jobs_max(&self) -> usize {
+        usize::from(self.worker.options.prefetch / 2).max(1)
     }
 
     fn recorder(&self) -> Recorder {
@@ -304,6 +319,3 @@ fn sound<T>(joined: Result<T, JoinError>) -> Result<T, End> {
 fn crash_before_ack() {
     fail::fail_point!("sinks::recorded_ack", |_| std::process::abort());
 }
-
-/// How long a shard with nothing due waits before it asks the store again.
-const POLL_IDLE: Duration = Duration::from_secs(1);

@@ -105,7 +105,11 @@ pub(crate) fn judge(
     };
     let rest = |reason, due| Verdict::Rest(Rest::new(reason, error.to_string(), due));
     let dead = |reason| Verdict::Dead(Death::failed(reason, error.to_string()));
+    let is_last_try = policy.attempts_max.is_some_and(|max| attempts >= max);
     match error {
+        SendError::Retry(_) | SendError::TokenExpired(_) if is_last_try => Verdict::Dead(
+            Death::failed("expired", format!("given up after {attempts} tries")),
+        ),
         SendError::Retry(None) | SendError::TokenExpired(_) => rest("retry", by_backoff()),
         SendError::Retry(Some(pause)) => rest("retry", asked(*pause)),
         SendError::Throttled(Scope::Contact, pause) => rest("throttled", asked(*pause)),
@@ -121,8 +125,8 @@ pub(crate) fn judge(
             ..Rest::new("paused", error.to_string(), now.plus(PAUSED_RECHECK))
         }),
         SendError::Unknown => match policy.on_unknown {
-            OnUnknown::Resend => rest("retry", by_backoff()),
-            OnUnknown::Hold => Verdict::Dead(Death {
+            OnUnknown::Resend if !is_last_try => rest("retry", by_backoff()),
+            OnUnknown::Resend | OnUnknown::Hold => Verdict::Dead(Death {
                 reason: "unknown",
                 detail: "it left us and no answer came: it may or may not have arrived".to_owned(),
                 state: ReceiptState::Unknown,

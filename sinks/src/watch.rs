@@ -6,7 +6,7 @@ use patchbay_bus::Mailbox;
 use tokio::{sync::mpsc, time::sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::worker::Worker;
+use crate::worker::{CHANNEL_MAILBOX, Worker};
 
 /// How often the store is asked, told or not.
 const ASK_EVERY: Duration = Duration::from_secs(3);
@@ -19,7 +19,7 @@ pub(crate) async fn run(worker: Arc<Worker>, stop: CancellationToken) {
         let mut mailbox = None;
         loop {
             if mailbox.is_none() {
-                let event = Mailbox::Event("channel".to_owned());
+                let event = Mailbox::Event(CHANNEL_MAILBOX.to_owned());
                 mailbox = worker.bus.mailbox(event).await.ok();
             }
             look(&worker).await;

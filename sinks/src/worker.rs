@@ -2,11 +2,13 @@
 
 use std::{sync::Arc, time::Duration};
 
+use bytes::Bytes;
 use parking_lot::Mutex;
-use patchbay_bus::Bus;
-use patchbay_message::{Clock, InstanceId, Time};
+use patchbay_bus::{Bus, Mailbox};
+use patchbay_message::{Clock, InstanceId, LogNudge, Time};
 use patchbay_sdk::{Cx, Random, Secret, TokenName};
 use patchbay_store::Store;
+use serde::Serialize;
 use tokio::sync::{Semaphore, watch};
 
 use crate::{
@@ -31,6 +33,14 @@ pub struct SinksOptions {
     pub in_flight_max: u32,
     /// How long calls under way may take to finish when the worker stops or gives a shard away.
     pub stop_grace: Duration,
+    /// Lanes remembered, all shards together; past it those at rest are forgotten.
+    pub lanes_max: usize,
+    /// Times an adapter is asked for the next step of one try.
+    pub exchanges_max: u16,
+    /// Between two looks at parked messages, should nothing give a reason for an earlier one.
+    pub parked_tick: Duration,
+    /// Parked messages taken up in one look.
+    pub parked_batch_max: u32,
     /// Bounds of HTTP requests.
     pub http: HttpOptions,
     /// How the worker is, for `/readyz`.
@@ -48,6 +58,10 @@ impl SinksOptions {
             prefetch: 1000,
             in_flight_max: 512,
             stop_grace: Duration::from_secs(10),
+            lanes_max: 100_000,
+            exchanges_max: 32,
+            parked_tick: Duration::from_secs(1),
+            parked_batch_max: 400,
             http: HttpOptions::default(),
             status: Arc::default(),
         }
@@ -78,6 +92,14 @@ impl Status {
         self.now.lock().clone()
     }
 
+    /// What keeps the worker from being ready, a sentence.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let now = self.now.lock();
+        let waiting = (!now.ready).then(|| "not yet started".to_owned());
+        now.problem.clone().or(waiting)
+    }
+
     pub(crate) fn change(&self, change: impl FnOnce(&mut StatusNow)) {
         change(&mut self.now.lock());
     }
@@ -104,6 +126,22 @@ impl Worker {
         self.clock.now()
     }
 
+    /// Tells readers of the event log that there is something new; 0 = look.
+    pub(crate) fn nudge_log(&self, seq: u64) {
+        self.nudge(LogNudge::MAILBOX, &LogNudge { seq });
+    }
+
+    /// Tells everyone that a channel was paused or rests.
+    pub(crate) fn nudge_channel(&self, body: &serde_json::Value) {
+        self.nudge(CHANNEL_MAILBOX, body);
+    }
+
+    fn nudge(&self, mailbox: &str, body: &impl Serialize) {
+        let body = serde_json::to_vec(body).expect("a nudge is JSON");
+        let event = Mailbox::Event(mailbox.to_owned());
+        self.bus.nudge(&event, Bytes::from(body));
+    }
+
     /// What an adapter may know of its surroundings.
     pub(crate) fn cx<'a>(&'a self, channel: &'a OpenChannel) -> Cx<'a> {
         Cx {
@@ -116,6 +154,9 @@ impl Worker {
         }
     }
 }
+
+/// The event type by which pausing, resuming and resting are told.
+pub(crate) const CHANNEL_MAILBOX: &str = "channel";
 
 /// No channel of this version has tokens of its own.
 fn no_token(_name: TokenName) -> Option<Secret> {

@@ -133,8 +133,8 @@ impl World {
         if seq != self.done + 1 {
             return;
         }
-        match self.lane.wake(seq, Item::Store(seq)) {
-            Wake::Start(item) => self.start(item),
+        match self.lane.wake(seq) {
+            Wake::Start => self.start(Item::Store(seq)),
             Wake::Stale => panic!("nothing is stale when commits happen at once"),
             Wake::NotYet => {}
         }
@@ -244,8 +244,8 @@ fn a_resting_first_keeps_what_follows_behind_it() {
     assert_eq!(lane.arrive(3, 'c', false), Arrive::Park('c'));
     assert_eq!(lane.rest(), vec!['b']);
     assert_eq!(lane.arrive(4, 'd', true), Arrive::Park('d'));
-    assert_eq!(lane.wake(2, 'b'), Wake::NotYet);
-    assert_eq!(lane.wake(1, 'a'), Wake::Start('a'));
+    assert_eq!(lane.wake(2), Wake::NotYet);
+    assert_eq!(lane.wake(1), Wake::Start);
     assert_eq!(lane.performed(), After::Refill);
     let rows = vec![(2, 'b'), (3, 'c'), (4, 'd')];
     assert_eq!(lane.refilled(rows, true), (After::Start('b'), vec![]));
@@ -258,6 +258,6 @@ fn a_resting_first_keeps_what_follows_behind_it() {
 fn a_number_already_performed_is_a_repeat() {
     let mut lane = Lane::new(7, None, 0);
     assert_eq!(lane.arrive(7, (), true), Arrive::Repeat(()));
-    assert_eq!(lane.wake(7, ()), Wake::Stale);
+    assert_eq!(lane.wake(7), Wake::Stale);
     assert_eq!(lane.next(), 8);
 }

@@ -120,7 +120,7 @@ fn keep(journal: &mut Vec<Attempt>, pages: Pages) {
 
 /// Uploaded, part 0 delivered, part 1 begun: what the journal has then.
 fn up_to_part_one(journal: &mut Vec<Attempt>, place: Place) -> Sending {
-    let mut sending = Sending::default();
+    let mut sending = Sending::resume(Vec::new(), 32);
     assert!(matches!(
         effect(&next(&mut sending, OnUnknown::Hold)),
         Effect::Upload { .. }
@@ -141,7 +141,7 @@ fn up_to_part_one(journal: &mut Vec<Attempt>, place: Place) -> Sending {
 fn after_a_crash_the_adapter_knows_its_whole_past() {
     let mut journal = Vec::new();
     drop(up_to_part_one(&mut journal, place()));
-    let mut sending = Sending::resume(journal);
+    let mut sending = Sending::resume(journal, 32);
     assert_eq!(sending.past[..2], [answer("uploaded"), answer("sent 0")]);
     assert!(matches!(sending.past[2], Exchange::Unknown(_)));
     let end = next(&mut sending, OnUnknown::Hold);
@@ -157,7 +157,7 @@ fn a_failed_step_is_made_again_and_the_others_are_not() {
     let end = next(&mut sending, OnUnknown::Hold);
     assert!(matches!(end, Next::End(Err(SendError::Retry(None)))));
     keep(&mut journal, sending.fail(place));
-    let mut sending = Sending::resume(journal);
+    let mut sending = Sending::resume(journal, 32);
     assert_eq!(sending.past, [answer("uploaded"), answer("sent 0")]);
     let call = next(&mut sending, OnUnknown::Hold);
     assert_eq!(effect(&call), &Effect::Deliver { part: 1, key: None });
@@ -168,16 +168,16 @@ fn an_unknown_step_is_made_again_after_it_was_given_up() {
     let mut journal = Vec::new();
     let place = place();
     drop(up_to_part_one(&mut journal, place));
-    let mut sending = Sending::resume(journal.clone());
+    let mut sending = Sending::resume(journal.clone(), 32);
     keep(&mut journal, sending.fail(place));
-    let mut sending = Sending::resume(journal);
+    let mut sending = Sending::resume(journal, 32);
     let call = next(&mut sending, OnUnknown::Resend);
     assert_eq!(effect(&call), &Effect::Deliver { part: 1, key: None });
 }
 
 #[test]
 fn a_step_that_was_never_begun_is_no_crash() {
-    let mut sending = Sending::resume(Vec::new());
+    let mut sending = Sending::resume(Vec::new(), 32);
     assert!(!sending.has_called());
     assert!(matches!(
         effect(&next(&mut sending, OnUnknown::Hold)),

@@ -5,26 +5,27 @@ use std::{collections::BTreeSet, time::Duration};
 use patchbay_message::Time;
 use tokio::time::Instant;
 
-use super::POLL_IDLE;
-
 /// Times remembered; beyond it the farthest are left to the regular look.
 const TIMES_MAX: usize = 4096;
 /// Times this close together count as one, and two looks are at least this far apart.
-const GRAIN_MS: i64 = 10;
+const GRAIN_MS: i64 = 20;
 
 #[derive(Debug)]
 pub(super) struct Dues {
     times: BTreeSet<i64>,
     looked: Instant,
     again: bool,
+    /// How long a look without a reason is put off.
+    tick: Duration,
 }
 
 impl Dues {
-    pub(super) fn new() -> Self {
+    pub(super) fn new(tick: Duration) -> Self {
         Self {
             times: BTreeSet::new(),
             looked: Instant::now(),
             again: false,
+            tick,
         }
     }
 
@@ -55,7 +56,7 @@ impl Dues {
         if self.again {
             return self.looked + grain;
         }
-        let regular = self.looked + POLL_IDLE;
+        let regular = self.looked + self.tick;
         let Some(first) = self.times.first() else {
             return regular;
         };
@@ -72,12 +73,13 @@ mod tests {
     async fn looks_when_something_is_due_and_every_now_and_then() {
         let now = Time::from_ms(1_000_000);
         let start = Instant::now();
-        let mut dues = Dues::new();
-        assert_eq!(dues.next_poll(now), start + POLL_IDLE);
+        let tick = Duration::from_secs(1);
+        let mut dues = Dues::new(tick);
+        assert_eq!(dues.next_poll(now), start + tick);
         dues.add(now.plus(Duration::from_millis(300)));
         let next = dues.next_poll(now) - start;
-        assert!((300..=310).contains(&next.as_millis()), "{next:?}");
+        assert!((300..=320).contains(&next.as_millis()), "{next:?}");
         dues.looking(now.plus(Duration::from_millis(320)));
-        assert_eq!(dues.next_poll(now), start + POLL_IDLE);
+        assert_eq!(dues.next_poll(now), start + tick);
     }
 }

@@ -15,6 +15,7 @@ use crate::{
     meter,
     perform::is_live,
     record::Unit,
+    verdict::PAUSED_RECHECK,
 };
 
 /// Parked messages of one lane loaded at once.
@@ -23,8 +24,6 @@ const REFILL_MAX: u32 = 32;
 const REFILLS_AT_ONCE: usize = 8;
 /// Messages held in memory behind the one under way of their lane.
 const LANE_HELD_MAX: usize = 16;
-/// Parked messages looked at beyond those that may be on their way already.
-const DUE_LIMIT: u32 = 512;
 
 impl Shard {
     /// A batch from the bus.
@@ -74,40 +73,63 @@ impl Shard {
         let now = self.worker.now();
         self.dues.looking(now);
         // What is on its way is due as well, as long as its outcome is not committed.
-        let limit = (DUE_LIMIT + self.worker.options.in_flight_max).min(ROWS_MAX);
+        let options = &self.worker.options;
+        let limit = (options.parked_batch_max + options.in_flight_max).min(ROWS_MAX);
         let store = self.worker.store.clone();
         let shard = self.shard;
         let rows = self.patiently(|| store.due(shard, now, limit)).await?;
         if rows.len() >= limit as usize {
             self.dues.look_again();
         }
+        self.wake_all(rows).await
+    }
+
+    /// A channel may go on. What was parked meanwhile by those who did not know yet may lie in the
+    /// commit under way, or in the one after it: two more looks find it.
+    pub(super) async fn channel_resumed(&mut self) -> Result<(), End> {
+        self.resume_looks = 2;
+        self.look_at_paused().await?;
+        self.poll().await
+    }
+
+    /// Begins what is parked as `paused`, due or not: the pause may be over.
+    pub(super) async fn look_at_paused(&mut self) -> Result<(), End> {
+        let horizon = self.worker.now().plus(PAUSED_RECHECK);
+        let store = self.worker.store.clone();
+        let shard = self.shard;
+        let mut rows = self
+            .patiently(|| store.due(shard, horizon, ROWS_MAX))
+            .await?;
+        rows.retain(|row| row.reason == "paused");
+        self.wake_all(rows).await
+    }
+
+    async fn wake_all(&mut self, rows: Vec<Parked>) -> Result<(), End> {
         self.load_lanes(rows.iter().map(|row| row.lane)).await?;
         self.load_journals(&rows).await?;
         for row in rows {
-            if row.reason == "hold" {
-                self.look_at_held(row).await?;
-            } else {
-                self.wake(row);
-            }
+            self.wake(row).await?;
         }
         Ok(())
     }
 
-    fn wake(&mut self, row: Parked) {
-        let item = Item::parked(row);
-        let Some(lane) = self.lanes.get_mut(&item.lane) else {
-            return;
+    /// One that is due: begun if it is its turn. What is on its way already is due as well, until
+    /// its outcome is committed.
+    async fn wake(&mut self, row: Parked) -> Result<(), End> {
+        let Some(lane) = self.lanes.get_mut(&row.lane) else {
+            return Ok(());
         };
-        let id = item.id();
-        match lane.wake(item.seq, item) {
-            Wake::Start(item) => self.ready.push(item),
+        match lane.wake(row.out_seq) {
+            Wake::Start if row.reason == "hold" => self.look_at_held(row).await?,
+            Wake::Start => self.ready.push(Item::parked(row)),
             Wake::Stale => {
                 let mut unit = Unit::default();
-                unit.changes.unpark.push(id);
+                unit.changes.unpark.push(row.id);
                 self.units.push(unit);
             }
             Wake::NotYet => {}
         }
+        Ok(())
     }
 
     /// A dead message holds its lane: has a human dropped or replayed it?
@@ -115,17 +137,11 @@ impl Shard {
         let store = self.worker.store.clone();
         let id = row.id;
         let letter = self.patiently(|| store.dead_letter(id)).await?;
-        let is_dead = letter.is_some_and(|letter| letter.status == "dead");
         let item = Item::parked(row);
-        let Some(lane) = self.lanes.get_mut(&item.lane) else {
-            return Ok(());
-        };
-        if let Wake::Start(item) = lane.wake(item.seq, item) {
-            if is_dead {
-                self.hold_on(item);
-            } else {
-                self.released(item);
-            }
+        if letter.is_some_and(|letter| letter.status == "dead") {
+            self.hold_on(item);
+        } else {
+            self.released(item);
         }
         Ok(())
     }

@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use bytes::Bytes;
-use patchbay_bus::Mailbox;
 use patchbay_message::{ThreadId, Time};
+use serde_json::json;
 
 use super::{End, Shard};
 use crate::{
@@ -45,7 +44,10 @@ impl Shard {
             return self.rests(item, Some(&*channel), rest, Pages::default());
         }
         let journal = self.journals.get(&item.id()).cloned();
-        let mut sending = Sending::resume(journal.unwrap_or_default());
+        let mut sending = Sending::resume(
+            journal.unwrap_or_default(),
+            self.worker.options.exchanges_max,
+        );
         let gateways = self.gateways.get(&item.lane).cloned().unwrap_or_default();
         if is_live(&channel) {
             let ending = perform_live(&self.worker, &channel, &item, &mut sending, &gateways);
@@ -58,8 +60,16 @@ impl Shard {
                 });
             }
         }
-        match gate.enter(&self.worker.total, &channel, now) {
+        // What waits for a slow channel must leave room for what comes after it.
+        let is_from_bus = matches!(item.origin, Origin::Bus(_));
+        let pass = if is_from_bus && self.n_from_bus >= self.bus_jobs_max() {
+            Err(gate.slot(&channel, now))
+        } else {
+            gate.enter(&self.worker.total, &channel, now)
+        };
+        match pass {
             Ok(pass) => {
+                self.n_from_bus += usize::from(is_from_bus);
                 let job = Job {
                     worker: self.worker.clone(),
                     item,
@@ -80,8 +90,14 @@ impl Shard {
         }
     }
 
+    /// A job has ended.
+    pub(super) fn finished(&mut self, outcome: Outcome) {
+        self.n_from_bus -= usize::from(matches!(outcome.item.origin, Origin::Bus(_)));
+        self.settle(outcome);
+    }
+
     /// A try has ended.
-    pub(super) fn settle(&mut self, outcome: Outcome) {
+    fn settle(&mut self, outcome: Outcome) {
         let Outcome {
             mut item,
             channel,
@@ -258,8 +274,9 @@ impl Shard {
             let store = self.worker.store.clone();
             self.patiently(|| store.pause_channel(&channel, Some(&why)))
                 .await?;
-            let event = Mailbox::Event("channel".to_owned());
-            self.worker.bus.nudge(&event, Bytes::new());
+            let paused = json!({ "channel": channel, "paused": why });
+            self.worker.nudge_channel(&paused);
+            self.worker.nudge_log(0);
         }
         Ok(())
     }

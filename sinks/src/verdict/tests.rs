@@ -53,6 +53,26 @@ fn every_error_has_its_consequence() {
 }
 
 #[test]
+fn tries_may_be_bounded() {
+    let policy = RetryPolicy {
+        attempts_max: Some(3),
+        on_unknown: OnUnknown::Resend,
+        ..RetryPolicy::default()
+    };
+    let now = Time::from_ms(NOW);
+    for (attempts, dies) in [(2, false), (3, true)] {
+        for error in [SendError::Retry(None), SendError::Unknown] {
+            let verdict = judge(&error, &policy, attempts, now, 0.0);
+            assert_eq!(matches!(verdict, Verdict::Dead(_)), dies, "{error:?}");
+        }
+    }
+    // A throttled message was never looked at: it is not a try that failed.
+    let throttled = SendError::Throttled(Scope::Contact, Duration::from_secs(1));
+    let verdict = judge(&throttled, &policy, 9, now, 0.0);
+    assert!(matches!(verdict, Verdict::Rest(_)));
+}
+
+#[test]
 fn no_detail_shows_an_address() {
     let error = SendError::Gone("tel:+4912345".to_owned());
     let verdict = judge(&error, &RetryPolicy::default(), 1, Time::from_ms(0), 0.0);

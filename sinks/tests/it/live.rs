@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox};
-use patchbay_message::{InstanceId, ReceiptState, ThreadId};
+use patchbay_message::{InstanceId, LogNudge, ReceiptState, ThreadId};
 use patchbay_sdk::LiveNudge;
 use patchbay_store::{Changes, LiveChange};
 
@@ -52,8 +52,8 @@ async fn a_reply_reaches_every_gateway_that_holds_the_contact() {
     }
     world.state(id, ReceiptState::Sent).await;
     let news = log.recv().await.expect("an event");
-    let seq: u64 = String::from_utf8_lossy(&news).parse().expect("a number");
-    assert!(seq > 0);
+    let news: LogNudge = serde_json::from_slice(&news).expect("a nudge");
+    assert!(news.seq > 0);
 }
 
 #[tokio::test(flavor = "multi_thread")]

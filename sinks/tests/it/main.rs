@@ -1,5 +1,7 @@
 //! The sink worker over a real store and a real bus: SQLite and the embedded bus, as in `patchbay up`.
 
+#[cfg(feature = "failpoints")]
+mod crash;
 mod live;
 mod order;
 mod provider;

@@ -16,8 +16,6 @@ use tokio::{
 pub(crate) enum Does {
     /// Answers with a status and headers.
     Answers(u16, Vec<(&'static str, String)>),
-    /// Answers with this body.
-    Says(String),
     /// Waits, then answers 200.
     Takes(Duration),
     /// Closes the connection after the whole request has come, without an answer.
@@ -134,7 +132,6 @@ async fn serve(socket: TcpStream, state: Arc<State>) {
         state.news.notify_waiters();
         let (status, headers, body) = match does {
             Does::Answers(status, headers) => (status, headers, format!("{{\"id\":\"{id}\"}}")),
-            Does::Says(body) => (200, vec![], body),
             Does::Takes(time) => {
                 tokio::time::sleep(time).await;
                 (200, vec![], format!("{{\"id\":\"{id}\"}}"))

@@ -220,13 +220,12 @@ pub(crate) struct World {
     pub(crate) channels: Arc<Channels>,
     pub(crate) clock: Arc<SystemClock>,
     conversations: Mutex<std::collections::HashMap<ThreadId, (ConversationId, u64)>>,
-    _folder: TempDir,
+    _folder: Option<TempDir>,
 }
 
 /// A running worker. Dropping it kills it as it stands.
 pub(crate) struct Sinks {
     pub(crate) options: SinksOptions,
-    pub(crate) instance: InstanceId,
     stop: CancellationToken,
     running: JoinHandle<()>,
 }
@@ -256,7 +255,13 @@ impl Sinks {
 impl World {
     pub(crate) fn new(plans: impl IntoIterator<Item = Plan>) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
-        let path = folder.path();
+        let mut world = Self::at(folder.path(), plans);
+        world._folder = Some(folder);
+        world
+    }
+
+    /// A world in a folder that outlives it.
+    pub(crate) fn at(path: &std::path::Path, plans: impl IntoIterator<Item = Plan>) -> Self {
         let bus = EmbeddedBus::open(path.join("bus.db"), EmbeddedOptions::default());
         let store = SqliteStore::open(path.join("store.db"), SqliteOptions::default());
         Self {
@@ -265,7 +270,7 @@ impl World {
             channels: Arc::new(Channels::new(plans.into_iter().map(Plan::open))),
             clock: Arc::new(SystemClock),
             conversations: Mutex::default(),
-            _folder: folder,
+            _folder: None,
         }
     }
 
@@ -281,20 +286,18 @@ impl World {
         options.stop_grace = Duration::from_secs(5);
         change(&mut options);
         let stop = CancellationToken::new();
-        let instance = InstanceId::new();
         let running = patchbay_sinks::run(
             options.clone(),
             self.bus.clone(),
             self.store.clone(),
             self.channels.clone(),
             self.clock.clone(),
-            instance.clone(),
+            InstanceId::new(),
             stop.clone(),
         );
         let running = tokio::spawn(async move { running.await.expect("an HTTP client") });
         Sinks {
             options,
-            instance,
             stop,
             running,
         }
