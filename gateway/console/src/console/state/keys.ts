@@ -6,7 +6,7 @@ import { desk } from './session';
 import { choose, settings } from './settings';
 
 /** `g` waits this long for its second letter. */
-const SEQUENCE_MS = 1_200;
+const SEQUENCE_MS = 2_000;
 
 const PLACES: Record<string, Partial<Route>> = {
   m: { view: 'mine' }, w: { view: 'waiting' }, a: { view: 'all' }, d: { page: 'dead' }, c: { page: 'channels' }, t: { page: 'team' },
@@ -59,15 +59,16 @@ function anywhere(key: string): boolean {
 
 /** Installs the shortcuts; returns how to remove them. */
 export function useKeys(): () => void {
-  let sequence = 0;
+  // By the events' own time: a busy page handles keys late.
+  let sequence = -Infinity;
   const listen = (event: KeyboardEvent): void => {
     if (!desk.value || event.ctrlKey || event.metaKey || event.altKey || event.isComposing) return;
     if (event.key === 'Escape' && typing(event.target)) return (event.target as HTMLElement).blur();
     if (typing(event.target) || document.querySelector('dialog[open]')) return;
-    const second = Date.now() - sequence < SEQUENCE_MS;
-    sequence = 0;
+    const second = event.timeStamp - sequence < SEQUENCE_MS;
+    sequence = -Infinity;
     const place = second ? PLACES[event.key] : undefined;
-    if (event.key === 'g' && !second) sequence = Date.now();
+    if (event.key === 'g' && !second) sequence = event.timeStamp;
     else if (place) go(place);
     else if (!onConversation(event.key) && !anywhere(event.key)) return;
     event.preventDefault();

@@ -1,5 +1,5 @@
 // List, conversation and details side by side.
-import { useEffect } from 'preact/hooks';
+import { useEffect, useLayoutEffect } from 'preact/hooks';
 import { composer, theDesk } from '../state/face';
 import { go, route } from '../state/router';
 import { settings } from '../state/settings';
@@ -17,9 +17,12 @@ export function Inbox() {
     if (nothingMine) go({ view: 'all' });
   }, [nothingMine]);
   const { view, id } = route.value;
-  useEffect(() => {
-    // A reply is what one opens a conversation for; a note begun elsewhere must not decide who reads this one.
+  // A reply is what one opens a conversation for; a note begun elsewhere must not decide who reads this one. Before the next
+  // key, which may ask for a note.
+  useLayoutEffect(() => {
     composer.value = { ...composer.value, mode: 'reply' };
+  }, [id]);
+  useEffect(() => {
     if (id) void desk.openThread(id);
   }, [id, desk]);
   const conversation = id ? desk.known.value.get(id) : undefined;
