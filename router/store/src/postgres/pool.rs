@@ -65,7 +65,7 @@ fn read_url(url: &str) -> Result<(Config, Tls), StoreError> {
     if config.get_hosts().is_empty() {
         return Err(StoreError("the store's URL names no host".to_owned()));
     }
-    if config.get_user().is_none() {
+    if config.get_user().is_none_or(str::is_empty) {
         return Err(StoreError("the store's URL names no user".to_owned()));
     }
     if config.get_application_name().is_none() {

@@ -1,13 +1,24 @@
-//! PostgreSQL passes the suite.
+//! PostgreSQL passes the suite; and what it promises beyond: many processes, and a server that is
+//! killed, stopped, slow, or not there.
+
+mod opening;
+mod outage;
+mod server;
+mod tls;
+mod together;
+mod trouble;
 
 use std::sync::Arc;
 
 use patchbay_store::{PostgresOptions, PostgresStore, Store};
-use tokio_postgres::NoTls;
+use tokio_postgres::{Client, NoTls};
 
-use crate::conformance::{self, Home};
+use crate::{
+    conformance::{self, Home},
+    world::Dyn,
+};
 
-struct Postgres(Arc<dyn Store>);
+struct Postgres(Dyn);
 
 impl Home for Postgres {
     fn store(&self) -> &Arc<dyn Store> {
@@ -15,33 +26,38 @@ impl Home for Postgres {
     }
 }
 
-pub(crate) fn server() -> String {
+/// The server that all tests share.
+fn shared() -> String {
     std::env::var("PATCHBAY_TEST_PG")
         .expect("PATCHBAY_TEST_PG is not set: run the tests by `make test`")
 }
 
-/// The URL of a new, empty schema on a server.
-pub(crate) async fn empty(server: &str) -> String {
-    let schema = format!("t{}", uuid::Uuid::now_v7().simple());
-    let (client, connection) = tokio_postgres::connect(server, NoTls)
+/// A connection beside the store's.
+async fn beside(url: &str) -> Client {
+    let (client, connection) = tokio_postgres::connect(url, NoTls)
         .await
-        .expect("the server of PATCHBAY_TEST_PG answers");
+        .expect("the server answers");
     tokio::spawn(connection);
     client
-        .batch_execute(&format!("CREATE SCHEMA {schema}"))
+}
+
+/// The URL of a new, empty schema on the shared server.
+async fn empty() -> String {
+    let schema = format!("t{}", uuid::Uuid::now_v7().simple());
+    let create = format!("CREATE SCHEMA {schema}");
+    let client = beside(&shared()).await;
+    client.batch_execute(&create).await.expect("a new schema");
+    format!("{}?options=-csearch_path%3D{schema}", shared())
+}
+
+async fn connect(url: &str, options: PostgresOptions) -> Dyn {
+    PostgresStore::connect(url, options)
         .await
-        .expect("a new schema");
-    format!("{server}?options=-csearch_path%3D{schema}")
+        .expect("the store opens")
 }
 
 async fn open() -> Postgres {
-    let url = empty(&server()).await;
-    let options = PostgresOptions::default();
-    Postgres(
-        PostgresStore::connect(&url, options)
-            .await
-            .expect("a new store opens"),
-    )
+    Postgres(connect(&empty().await, PostgresOptions::default()).await)
 }
 
 conformance::suite!(open);

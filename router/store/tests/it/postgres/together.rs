@@ -1,0 +1,126 @@
+//! Several processes on one database; here, several stores.
+
+use std::{collections::HashSet, time::Duration};
+
+use patchbay_message::InstanceId;
+use patchbay_store::{Changes, CommitError, LiveChange, PostgresOptions};
+
+use super::{connect, empty};
+use crate::world::{Dyn, LONG, event, talk, until, web};
+
+async fn two() -> (Dyn, Dyn) {
+    let url = empty().await;
+    let options = PostgresOptions::default();
+    (
+        connect(&url, options.clone()).await,
+        connect(&url, options).await,
+    )
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_stalled_process_changes_nothing_after_the_take_over() {
+    let (one, other) = two().await;
+    let ttl = Duration::from_millis(50);
+    let (me, them) = (InstanceId::new(), InstanceId::new());
+    let stalled = one.lease("inbound.3", &me, ttl).await.unwrap().unwrap();
+    until("the lease runs out", async || {
+        other.lease("inbound.3", &them, LONG).await.unwrap()
+    })
+    .await;
+    let late = Changes {
+        fences: vec![stalled],
+        events: vec![event(1)],
+        ..Changes::default()
+    };
+    assert_eq!(
+        one.commit(late).await.unwrap_err(),
+        CommitError::Fenced("inbound.3".to_owned())
+    );
+    assert!(other.events(0, 10).await.unwrap().is_empty());
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reader_that_goes_on_misses_nothing_of_many_writers() {
+    const WRITERS: u64 = 16;
+    const EACH: u64 = 40;
+    let (one, other) = two().await;
+    let writers = (0..WRITERS).map(|writer| {
+        let store = Dyn::clone(if writer % 2 == 0 { &one } else { &other });
+        tokio::spawn(async move {
+            for n in 0..EACH {
+                let changes = Changes {
+                    events: (0..=n % 3)
+                        .map(|m| event(writer * 1000 + n * 10 + m))
+                        .collect(),
+                    ..Changes::default()
+                };
+                store.commit(changes).await.unwrap();
+            }
+        })
+    });
+    let expected: u64 = (0..EACH).map(|n| n % 3 + 1).sum::<u64>() * WRITERS;
+    let read = async {
+        let (mut last, mut seen) = (0, HashSet::new());
+        while (seen.len() as u64) < expected {
+            for event in other.events(last, 7).await.unwrap() {
+                assert_eq!(event.seq, last + 1, "what comes later has a greater number");
+                last = event.seq;
+                assert!(seen.insert(event.data["n"].as_u64()));
+            }
+        }
+    };
+    let deadline = tokio::time::timeout(Duration::from_secs(60), read);
+    let (written, read) = tokio::join!(futures_util::future::join_all(writers), deadline);
+    read.expect("every event is seen");
+    for writer in written {
+        writer.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_bucket_is_shared() {
+    let (one, other) = two().await;
+    let takes = (0..40).map(|n| {
+        let store = if n % 2 == 0 { &one } else { &other };
+        async move { store.take(&web(), 0.001, 25, 1).await.unwrap().0 }
+    });
+    let granted: u32 = futures_util::future::join_all(takes).await.iter().sum();
+    assert_eq!(granted, 25);
+    let (none, wait) = other.take(&web(), 0.001, 25, 1).await.unwrap();
+    assert_eq!(none, 0);
+    assert!(wait > Duration::from_secs(900) && wait <= Duration::from_secs(1000));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_of_a_gateway_that_is_gone_are_not_shown() {
+    let (one, other) = two().await;
+    let talk = talk(&one, "ada", patchbay_store::ConversationState::New).await;
+    let (dead, alive) = (InstanceId::new(), InstanceId::new());
+    let on = |gateway: &InstanceId| LiveChange {
+        thread: talk.thread.id,
+        gateway: gateway.clone(),
+        on: true,
+    };
+    let beat = async |who: &InstanceId, ttl| one.beat(who, "gateway", ttl).await.unwrap();
+    beat(&alive, LONG).await;
+    assert_eq!(beat(&dead, Duration::from_millis(50)).await, 2);
+    one.commit(Changes {
+        live: vec![on(&dead), on(&alive)],
+        ..Changes::default()
+    })
+    .await
+    .unwrap();
+    let threads = [talk.thread.id];
+    until("the dead one's connections go", async || {
+        let live = other.live(&threads).await.unwrap();
+        (live == [(talk.thread.id, alive.clone())]).then_some(())
+    })
+    .await;
+    assert_eq!(
+        other.lanes(&threads).await.unwrap()[0].gateways,
+        std::slice::from_ref(&alive)
+    );
+    // It was only stopped for a while, and holds its sockets still.
+    beat(&dead, LONG).await;
+    assert_eq!(other.live(&threads).await.unwrap().len(), 2);
+}
