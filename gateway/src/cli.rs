@@ -11,7 +11,7 @@ use patchbay_config::{Config, Files, Loaded, Loader, Mistakes};
 use patchbay_sdk::Kind;
 use tokio_util::sync::CancellationToken;
 
-use crate::{observe, open, roles, roles::Roles};
+use crate::{bench::Bench, observe, open, roles, roles::Roles};
 
 /// Exit code of mistakes in the configuration.
 const CONFIG: u8 = 3;
@@ -49,6 +49,9 @@ enum Command {
         #[arg(long)]
         offline: bool,
     },
+    /// Measures a running system, and the bare limits beside it.
+    #[command(subcommand)]
+    Bench(Bench),
     /// Prints a JSON Schema.
     Schema {
         /// `envelope`, `config`, `channel`, or a kind for its options.
@@ -101,6 +104,10 @@ fn run(cli: Cli, kinds: &'static [Kind]) -> anyhow::Result<ExitCode> {
             },
         ),
         Command::Check { offline } => Ok(check::check(&cli.config, kinds, offline)),
+        Command::Bench(bench) => {
+            crate::bench::run(bench)?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Schema { what } => schema::print(&what, kinds),
     }
 }

@@ -1,9 +1,6 @@
 //! End to end: the real binary, real brokers and stores, fake providers. One module per topic.
 
-#![expect(
-    unreachable_pub,
-    reason = "nobody is outside of a test binary"
-)]
+#![expect(unreachable_pub, reason = "nobody is outside of a test binary")]
 
 mod chat;
 mod crash;
