@@ -1,9 +1,7 @@
 //! A delivery's bytes, looked at: what kind of work it is, or why it is none.
 
 use bytes::Bytes;
-use patchbay_message::{
-    ChannelId, Command, Direction, Envelope, EnvelopeType, MessageId, Receipt, SCHEMA_VERSION,
-};
+use patchbay_message::{ChannelId, Command, Direction, Envelope, EnvelopeType, MessageId, Receipt};
 use serde_json::Value;
 
 /// One delivery as the router sees it.
@@ -28,7 +26,7 @@ pub enum Work {
     Command(Box<Envelope>, Command),
     /// Nothing this version understands.
     Undecodable {
-        /// Why, a sentence without content.
+        /// Why, a sentence. It may quote what it is about: not for logs.
         why: String,
         /// Of which channel, as far as that can be read.
         channel: ChannelId,
@@ -39,16 +37,10 @@ impl Item {
     /// Looks at the bytes. Never fails: what is not understood is `Undecodable`.
     #[must_use]
     pub fn read(id: MessageId, raw: Bytes) -> Self {
-        let work = match serde_json::from_slice::<Envelope>(&raw) {
+        let work = match Envelope::from_slice(&raw) {
             Ok(envelope) => sort(envelope),
-            // The error's own text may quote content; line and column do not.
             Err(error) => Work::Undecodable {
-                why: format!(
-                    "not an envelope: {:?} error at line {} column {}",
-                    error.classify(),
-                    error.line(),
-                    error.column()
-                ),
+                why: format!("not an envelope: {error}"),
                 channel: channel_of(&raw),
             },
         };
@@ -83,10 +75,6 @@ fn sort(mut envelope: Envelope) -> Work {
         why,
         channel: envelope.channel.id,
     };
-    if envelope.schema != SCHEMA_VERSION {
-        let why = format!("schema version {} is not known", envelope.schema);
-        return undecodable(envelope, why);
-    }
     if envelope.direction != Direction::Inbound {
         let why = format!("direction `{}` does not belong here", envelope.direction);
         return undecodable(envelope, why);

@@ -11,6 +11,7 @@ pub mod decide;
 mod desk;
 pub mod item;
 mod keeper;
+mod meter;
 mod options;
 mod partition;
 mod relay;

@@ -54,7 +54,7 @@ pub struct RouterOptions {
     pub sweep_every: Duration,
     /// Rows of each kind deleted at once, at most.
     pub sweep_rows_max: u32,
-    /// Shown to whoever asks whether this router is ready.
+    /// Shown to whoever asks whether this router is ready. A clone of the options shares it.
     pub status: Arc<Status>,
 }
 

@@ -15,9 +15,10 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::{
-    decide::{self, Context, Decision, Ending},
+    decide::{self, Context, Decision},
     desk::DeskCache,
     item::Item,
+    meter,
     relay::Relay,
     shared::{CONVERSATION, End, Shared},
     status::Cleared,
@@ -189,9 +190,7 @@ impl Worker {
             }
             deliveries.by_ref().take(part.len()).for_each(Delivery::ack);
         }
-        #[expect(clippy::cast_precision_loss, reason = "far below 2^52")]
-        metrics::histogram!("patchbay_router_batch_size").record(items.len() as f64);
-        metrics::histogram!("patchbay_router_batch_seconds").record(began.elapsed().as_secs_f64());
+        meter::batch(items.len(), began.elapsed());
         Ok(())
     }
 
@@ -327,22 +326,7 @@ impl Worker {
                 self.shared.nudge(CONVERSATION, &LogNudge { seq });
             }
         }
-        for ((item, (kind, ending)), conversation) in items.iter().zip(endings).zip(conversations) {
-            let outcome = ending.as_str();
-            metrics::counter!("patchbay_router_messages_total", "type" => kind, "outcome" => outcome)
-                .increment(1);
-            if ending == Ending::Repeat {
-                metrics::counter!("patchbay_router_duplicates_total").increment(1);
-            }
-            tracing::debug!(
-                message_id = %item.id,
-                conversation_id = conversation.map(tracing::field::display),
-                trace = item.traceparent(),
-                kind,
-                outcome,
-                "routed"
-            );
-        }
+        meter::routed(items, endings, conversations);
         Ok(())
     }
 

@@ -1,7 +1,7 @@
 //! The commands one by one. Each checks everything before it changes anything.
 
 use patchbay_message::{
-    AgentId, Command, Content, Direction, Envelope, MessageId, ReceiptState, SignalBody, limits,
+    AgentId, Command, Content, Direction, Envelope, MessageId, ReceiptState, SignalBody,
 };
 use patchbay_store::{
     Agent, Conversation, ConversationState, MessageKind, MessageRow, Presence, Role,
@@ -13,9 +13,6 @@ use super::{
     notice, outbound, preview,
 };
 use crate::states::{self, Next, Trigger};
-
-/// What an envelope weighs besides its content, at most: addresses, names, attributes, numbers.
-const ENVELOPE_REST_MAX: usize = 64 * 1024;
 
 /// What all of them need.
 #[derive(Clone, Copy)]
@@ -45,24 +42,12 @@ fn next(conversation: &Conversation, trigger: Trigger) -> Result<ConversationSta
     }
 }
 
-fn check_content(content: &[Content]) -> Result<(), Refusal> {
+fn check_content(command: &Command) -> Result<(), Refusal> {
     let blank = |part: &Content| part.as_text().is_some_and(|text| text.trim().is_empty());
-    if content.iter().all(blank) {
+    if command.content.iter().all(blank) {
         return refuse("content", "there is nothing to say");
     }
-    if content.len() > limits::PARTS_MAX {
-        let max = limits::PARTS_MAX;
-        return refuse("content", format!("more than {max} parts"));
-    }
-    let size = serde_json::to_vec(content).map_or(usize::MAX, |bytes| bytes.len());
-    let max = limits::ENVELOPE_BYTES_MAX - ENVELOPE_REST_MAX;
-    if size > max {
-        return refuse(
-            "content",
-            format!("{size} bytes, {max} at most are allowed"),
-        );
-    }
-    Ok(())
+    Ok(command.check()?)
 }
 
 pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId, Refusal> {
@@ -72,7 +57,7 @@ pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId
         voice,
         ..
     } = order;
-    check_content(&command.content)?;
+    check_content(command)?;
     let trigger = match voice {
         Voice::Agent(_) => Trigger::AgentReply,
         Voice::System => Trigger::SystemReply,
@@ -81,18 +66,21 @@ pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId
     // Who answers a conversation that nobody has takes it.
     let agent = conversation.agent_id.or(voice.id());
     let takes = agent.filter(|_| conversation.agent_id.is_none());
-    let Some(thread) = board.thread_mut(conversation.thread_id) else {
+    let Some(mut thread) = board.thread(conversation.thread_id).cloned() else {
         return refuse("not_found", "the conversation has no thread");
     };
     thread.last_seq += 1;
     thread.last_out_seq += 1;
-    let thread = thread.clone();
+    let id = MessageId((board.ids)());
+    let (shard, body) = outbound::envelope(board, id, &thread, order)?;
+    if let Some(held) = board.thread_mut(thread.id) {
+        held.clone_from(&thread);
+    }
+    board.add_outbox(shard, id, body);
     board.shift(conversation.id, to, agent, true);
     if let (Some(_), Voice::Agent(taker)) = (takes, voice) {
         told_assigned(board, conversation, taker, voice);
     }
-    let id = MessageId((board.ids)());
-    outbound::send(board, id, &thread, order);
     let mut row = message_row(board, id, order, MessageKind::Message);
     row.thread_seq = Some(thread.last_seq);
     row.out_seq = Some(thread.last_out_seq);
@@ -110,7 +98,7 @@ pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId
 }
 
 pub(super) fn note(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId, Refusal> {
-    check_content(&order.command.content)?;
+    check_content(order.command)?;
     let id = MessageId((board.ids)());
     let row = message_row(board, id, order, MessageKind::Note);
     board.add_message(row);

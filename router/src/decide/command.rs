@@ -4,6 +4,7 @@
 
 use patchbay_message::{
     Command, CommandId, CommandName, ConversationId, Envelope, MessageId, Outcome, OutcomeStatus,
+    Violation,
 };
 use patchbay_store::{Agent, Audit, NewEvent};
 use serde_json::json;
@@ -19,6 +20,15 @@ pub(super) struct Refusal {
     pub(super) code: &'static str,
     /// A sentence for people.
     pub(super) detail: String,
+}
+
+impl From<Violation> for Refusal {
+    fn from(violation: Violation) -> Self {
+        Self {
+            code: "content",
+            detail: violation.to_string(),
+        }
+    }
 }
 
 pub(super) fn refuse<T>(code: &'static str, detail: impl Into<String>) -> Result<T, Refusal> {

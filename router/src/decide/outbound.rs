@@ -1,17 +1,25 @@
-//! A reply as the envelope that goes to the sinks, and its place in the outbox.
+//! A reply as the envelope that goes to the sinks.
 
 use bytes::Bytes;
 use patchbay_bus::partition_of;
 use patchbay_message::{
     Attributes, Authenticity, ChannelRef, Direction, Envelope, EnvelopeType, MessageId, Party,
-    SCHEMA_VERSION,
+    SCHEMA_VERSION, Violation,
 };
 use patchbay_store::{Contact, Thread};
 
 use super::{Board, actions::Order};
 
-/// Writes the reply's envelope to the outbox. The thread's numbers are already this message's.
-pub(super) fn send(board: &mut Board<'_>, id: MessageId, thread: &Thread, order: Order<'_>) {
+/// The reply's envelope as JSON, and its shard. The thread's numbers are already this message's.
+///
+/// # Errors
+/// It is too large for an envelope.
+pub(super) fn envelope(
+    board: &Board<'_>,
+    id: MessageId,
+    thread: &Thread,
+    order: Order<'_>,
+) -> Result<(u16, Bytes), Violation> {
     let Order {
         envelope: carrier,
         command,
@@ -58,8 +66,7 @@ pub(super) fn send(board: &mut Board<'_>, id: MessageId, thread: &Thread, order:
         traceparent: carrier.traceparent.clone(),
         extra: Attributes::new(),
     };
-    let body = serde_json::to_vec(&envelope).expect("an envelope is always JSON");
-    board.add_outbox(shard, id, Bytes::from(body));
+    Ok((shard, Bytes::from(envelope.to_bytes()?)))
 }
 
 fn recipient(thread: &Thread, contact: Option<&Contact>) -> Party {

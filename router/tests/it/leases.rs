@@ -89,15 +89,19 @@ async fn a_router_that_was_replaced_while_it_stood_still_changes_nothing() {
     let clock = Arc::new(ManualClock::new(SystemClock.now()));
     let house = house_with(clock.clone());
     // It renews every twelve seconds only: while the store's clock jumps, it stands still.
-    let slow = RouterOptions {
+    let slow = || RouterOptions {
         lease_ttl: Duration::from_secs(60),
         ..options()
     };
-    let stale = house.router_on(house.bus.clone(), slow.clone());
+    let stale = house.router_on(house.bus.clone(), slow());
     house.say("v1", "one").await;
     house.history("v1", 1).await;
+    until("every lease taken", || async {
+        stale.status.ready().then_some(())
+    })
+    .await;
     clock.advance(Duration::from_secs(61));
-    let fresh = house.router_on(house.bus.clone(), slow);
+    let fresh = house.router_on(house.bus.clone(), slow());
     until("the take-over", || async {
         fresh.status.ready().then_some(())
     })

@@ -255,3 +255,27 @@ async fn a_stopped_router_loses_nothing_it_had_begun() {
     assert_eq!(numbers, (1..=200).collect::<Vec<u64>>());
     router.stop().await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reply_too_large_for_an_envelope_is_refused_and_takes_no_number() {
+    let house = house();
+    let ann = house.agent("Ann", 3).await;
+    let router = house.router();
+    house.say("v1", "Hello?").await;
+    let conversation = house
+        .conversation("v1", |row| row.state == ConversationState::Open)
+        .await;
+    // As a command it fits, with the contact's address and numbers around it does not.
+    let parts = |n| Command {
+        content: vec![patchbay_message::Content::text("x".repeat(n)); 5],
+        ..reply(ann, "")
+    };
+    let rest = ordered(&conversation, parts(0)).1.body.len();
+    let large = parts((patchbay_message::limits::ENVELOPE_BYTES_MAX - rest) / 5);
+    let outcome = house.ask(&conversation, large).await;
+    assert_eq!(outcome.code.as_deref(), Some("content"), "{outcome:?}");
+    house.done(&conversation, reply(ann, "Short")).await;
+    assert_eq!(house.sent(1).await[0].out_seq, Some(1));
+    assert_eq!(texts(&house.history("v1", 2).await), ["Hello?", "Short"]);
+    router.stop().await;
+}
