@@ -1,5 +1,6 @@
 //! The two traits an adapter fulfils, and what decoding answers.
 
+use std::fmt::Debug;
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -17,7 +18,8 @@ use crate::{
 /// One kind of channel.
 pub trait Adapter: Sync + 'static {
     /// The `[options]` of a channel's file; `#[serde(deny_unknown_fields)]`, every field documented.
-    type Options: DeserializeOwned + JsonSchema;
+    /// Debug may reach a log: a secret is a [`Secret`].
+    type Options: DeserializeOwned + JsonSchema + Debug;
     /// An opened channel.
     type Channel: Channel + 'static;
     /// What this kind is and can do.

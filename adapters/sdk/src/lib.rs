@@ -20,7 +20,7 @@ mod wire;
 pub use contract::{
     Adapter, Ask, Channel, Cx, Decoded, Handles, Inbound, InboundMessage, Random, Signal, Slot,
 };
-pub use json::parse_json;
+pub use json::{parse_json, parse_object};
 pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
 pub use manifest::{Link, Manifest, OutLimits, Problem};
 pub use nudge::LiveNudge;
@@ -28,7 +28,6 @@ pub use patchbay_config::Secret;
 pub use plain::plain_text;
 pub use registry::{Kind, OpenError};
 pub use reject::Reject;
-
 pub use send::{
     Answer, Effect, Exchange, HttpOut, LiveOut, Request, Scope, SendError, Sent, Step, TokenName,
 };

@@ -5,12 +5,14 @@ use schemars::Schema;
 use crate::{Adapter, Channel, Manifest, Problem};
 
 /// One kind of channel in the list of adapters.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 pub struct Kind {
     /// What it is and can do.
     pub manifest: &'static Manifest,
     /// JSON Schema of its options; secrets carry `"x-secret": true`.
     pub schema: fn() -> Schema,
+    /// How a log would show these options.
+    pub debug: fn(serde_json::Value) -> Result<String, OpenError>,
     /// Checks options (secrets resolved) and opens a channel.
     pub open: fn(serde_json::Value) -> Result<Box<dyn Channel>, OpenError>,
 }
@@ -33,6 +35,7 @@ impl Kind {
         Self {
             manifest: const { &A::MANIFEST },
             schema: schema::<A>,
+            debug: debug::<A>,
             open: open::<A>,
         }
     }
@@ -42,13 +45,20 @@ fn schema<A: Adapter>() -> Schema {
     schemars::schema_for!(A::Options)
 }
 
+fn debug<A: Adapter>(options: serde_json::Value) -> Result<String, OpenError> {
+    read::<A>(options).map(|options| format!("{options:?}"))
+}
+
 fn open<A: Adapter>(options: serde_json::Value) -> Result<Box<dyn Channel>, OpenError> {
-    let options = serde_path_to_error::deserialize(options).map_err(|error| {
+    let channel = A::open(read::<A>(options)?).map_err(OpenError::Problems)?;
+    Ok(Box::new(channel))
+}
+
+fn read<A: Adapter>(options: serde_json::Value) -> Result<A::Options, OpenError> {
+    serde_path_to_error::deserialize(options).map_err(|error| {
         OpenError::Shape(Problem::new(
             error.path().to_string(),
             error.inner().to_string(),
         ))
-    })?;
-    let channel = A::open(options).map_err(OpenError::Problems)?;
-    Ok(Box::new(channel))
+    })
 }

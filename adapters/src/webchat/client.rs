@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use patchbay_message::{Content, Party, Time};
 use patchbay_sdk::{
-    Ask, Cx, Decoded, Inbound, InboundMessage, Reject, Reply, Signal, Verified, parse_json,
+    Ask, Cx, Decoded, Inbound, InboundMessage, Reject, Reply, Signal, Verified, parse_object,
 };
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -65,7 +65,7 @@ pub(super) fn decode(
     party: &Party,
     frame: &[u8],
 ) -> Result<Decoded, Reject> {
-    let head: Head<'_> = parse_json(frame)?;
+    let head: Head<'_> = parse_object(frame)?;
     let done = Decoded::answer(proof, Reply::silence());
     match head.kind.as_ref() {
         "message" => {
@@ -74,7 +74,7 @@ pub(super) fn decode(
         }
         "seen" => Ok(done.with(seen(frame, &party.address)?)),
         "typing" => {
-            let TypingIn { on } = parse_json(frame)?;
+            let TypingIn { on } = parse_object(frame)?;
             let address = party.address.clone();
             Ok(done.with(Inbound::Signal(Signal::Typing { address, on })))
         }
@@ -93,7 +93,7 @@ pub(super) fn message(
     frame: &[u8],
     sender: Party,
 ) -> Result<InboundMessage, Reject> {
-    let head: Head<'_> = parse_json(frame)?;
+    let head: Head<'_> = parse_object(frame)?;
     let id = head
         .client_id
         .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
@@ -110,7 +110,7 @@ pub(super) fn message(
     if !matches!(head.kind.as_ref(), "" | "message") {
         return Err(refused("bad_frame", "`type` must be `message`".to_owned()));
     }
-    let message: MessageIn<'_> = parse_json(frame).map_err(|reject| match reject {
+    let message: MessageIn<'_> = parse_object(frame).map_err(|reject| match reject {
         Reject::Malformed(detail) => refused("bad_frame", detail),
         other => other,
     })?;
@@ -133,7 +133,7 @@ pub(super) fn message(
 
 /// A `seen` frame; over HTTP its `type` may be left out.
 pub(super) fn seen(frame: &[u8], address: &str) -> Result<Inbound, Reject> {
-    let SeenIn { delivered, read } = parse_json(frame)?;
+    let SeenIn { delivered, read } = parse_object(frame)?;
     if delivered.is_none() && read.is_none() {
         return Err(Reject::Malformed(
             "`delivered` or `read` is missing".to_owned(),
@@ -148,7 +148,7 @@ pub(super) fn seen(frame: &[u8], address: &str) -> Result<Inbound, Reject> {
 }
 
 fn ping(frame: &[u8]) -> Result<Option<String>, Reject> {
-    let PingIn { at } = parse_json(frame)?;
+    let PingIn { at } = parse_object(frame)?;
     if at.is_some_and(|at| at.get().len() > AT_BYTES_MAX) {
         return Err(Reject::Malformed(format!(
             "`at` must have {AT_BYTES_MAX} bytes at most"

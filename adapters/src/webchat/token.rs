@@ -5,7 +5,7 @@
 
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 use patchbay_message::{Party, Time};
-use patchbay_sdk::{Cx, Reject, Secret, Verified, options::Secrets, parse_json, verify};
+use patchbay_sdk::{Cx, Reject, Secret, Verified, options::Secrets, parse_object, verify};
 use serde::{Deserialize, Serialize};
 
 /// Bytes of a whole token; the longest we make has far fewer.
@@ -72,7 +72,7 @@ impl Visitor {
         let payload = URL_SAFE_NO_PAD
             .decode(payload)
             .map_err(|_| Reject::Unauthorized)?;
-        let payload: Payload = parse_json(&payload).map_err(|_| Reject::Unauthorized)?;
+        let payload: Payload = parse_object(&payload).map_err(|_| Reject::Unauthorized)?;
         let visitor = Self {
             address: payload.address,
             verified: payload.verified,

@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 use patchbay_message::Time;
-use patchbay_sdk::{Cx, Decoded, Reject, Reply, Verified, parse_json, verify};
+use patchbay_sdk::{Cx, Decoded, Reject, Reply, Verified, parse_object, verify};
 use serde::{Deserialize, Serialize};
 
 use super::{Options, token::Visitor};
@@ -69,7 +69,7 @@ pub(super) fn decode(options: &Options, cx: &Cx<'_>, body: &[u8]) -> Result<Deco
     let ask: Ask = if body.is_empty() {
         Ask::default()
     } else {
-        parse_json(body)?
+        parse_object(body)?
     };
     check_words(&ask)?;
     let (mut visitor, proof) = admit(options, cx, &ask)?;

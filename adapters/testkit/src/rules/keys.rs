@@ -1,0 +1,67 @@
+//! The same message has the same key, whenever and however often it comes.
+
+use std::time::Duration;
+
+use patchbay_sdk::{Decoded, Inbound, Kind};
+
+use crate::{
+    Report,
+    act::Incoming,
+    fixture::Fixtures,
+    pinned::{Seeded, Surroundings},
+    play,
+};
+
+/// A provider that got no answer sends again after some seconds.
+const AGAIN_AFTER: Duration = Duration::from_secs(5);
+
+pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
+    let mut n_messages = 0;
+    for file in &fixtures.files {
+        let _ = play::play(kind, &fixtures.setting, file, &mut |moment, _| {
+            let Ok(Some(incoming)) = Incoming::of(moment.step) else {
+                return;
+            };
+            let decode = |after: Duration, seed| {
+                let surroundings = Surroundings {
+                    now: moment.surroundings.now.plus(after),
+                    random: Seeded::new(seed),
+                    public_url: moment.surroundings.public_url.clone(),
+                    channel: moment.surroundings.channel.clone(),
+                    tokens: moment.surroundings.tokens.clone(),
+                    fetched: moment.surroundings.fetched.clone(),
+                };
+                let mut session = moment.session.clone();
+                incoming.decode(moment.channel, &surroundings, &mut session)
+            };
+            let Ok(first) = decode(Duration::ZERO, 1) else {
+                return;
+            };
+            let first = keys(&first);
+            n_messages += first.len();
+            for key in &first {
+                report.check(key.0.is_some() || key.1.is_some(), moment.place, || {
+                    "a message has neither `dedupe_key` nor `external_id`".to_owned()
+                });
+            }
+            let second = decode(AGAIN_AFTER, 2).map(|decoded| keys(&decoded));
+            report.check(second.as_ref() == Ok(&first), moment.place, || {
+                format!("sent again it has other keys: {first:?}, {second:?}")
+            });
+        });
+    }
+    report.check(n_messages > 0, kind.manifest.id, || {
+        "no fixture has a message".to_owned()
+    });
+}
+
+/// Dedupe key and external id of every message.
+fn keys(decoded: &Decoded) -> Vec<(Option<String>, Option<String>)> {
+    let keys = |item: &Inbound| match item {
+        Inbound::Message(message) => {
+            Some((message.dedupe_key.clone(), message.external_id.clone()))
+        }
+        _ => None,
+    };
+    decoded.items.iter().filter_map(keys).collect()
+}
