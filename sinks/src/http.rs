@@ -132,3 +132,6 @@ fn kind(error: &reqwest::Error) -> &'static str {
         "the connection broke"
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -113,6 +113,34 @@ async fn a_channel_that_hangs_delays_no_other() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn many_channels_that_hang_leave_room_for_the_others() {
+    let hanging = Provider::new(|_, _| Does::Hangs).await;
+    let willing = Provider::willing().await;
+    let slow = ["a", "b", "c", "d"].map(|id| Plan::http(id, &hanging.url));
+    let world = World::new(
+        slow.into_iter()
+            .chain([Plan::http("fast", &willing.url)])
+            .map(|plan| Plan {
+                answer_timeout: Duration::from_secs(50),
+                ..plan
+            }),
+    );
+    let _sinks = world.sinks_with(|options| options.prefetch = 16);
+    for lane in 0..30 {
+        for id in ["a", "b", "c", "d"] {
+            world.reply(id, &format!("s{lane}"), 1, &["x"]).await;
+        }
+    }
+    let mut last = Vec::new();
+    for lane in 0..20 {
+        last.push(world.reply("fast", &format!("f{lane}"), 1, &["x"]).await);
+    }
+    for id in last {
+        world.state(id, ReceiptState::Accepted).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_that_hangs_delays_no_other_of_its_channel() {
     let provider = Provider::new(|seen, _| match &*seen.to {
         "stuck" => Does::Hangs,
