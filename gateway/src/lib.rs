@@ -2,6 +2,7 @@
 //! process plays. [`main`] is the whole program for a list of adapters.
 
 mod assets;
+mod backlog;
 mod bench;
 mod cli;
 pub mod edge;

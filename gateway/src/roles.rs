@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tower_http::timeout::TimeoutLayer;
 
 use crate::{
-    assets,
+    assets, backlog,
     edge::{self, EdgeOptions},
     gates::Gates,
     ingress::{self, Ingress},
@@ -196,6 +196,13 @@ impl Parts {
     }
 
     fn router(&mut self) -> Task {
+        self.tasks.spawn(backlog::watch(
+            Arc::clone(&self.bus),
+            Arc::clone(&self.store),
+            self.config.bus.partitions,
+            self.config.bus.shards,
+            self.stops.rest.clone(),
+        ));
         let options = open::router_options(&self.config);
         let status = Arc::clone(&options.status);
         self.checks

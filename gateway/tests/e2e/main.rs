@@ -5,4 +5,6 @@
 mod chat;
 mod crash;
 mod harness;
+mod hostile;
 mod layering;
+mod metrics;

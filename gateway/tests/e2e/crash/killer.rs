@@ -121,10 +121,12 @@ impl<'a> Killer<'a> {
         let point = self.rng.choice(self.victims[index].points.iter()).copied();
         let inside = self.rng.u8(0..3) > 0;
         let life = Duration::from_millis(self.rng.u64(LIFE));
+        // Dies at the point, after it has passed it a few times.
+        let passes = self.rng.u8(0..6);
         let victim = &mut self.victims[index].process;
         victim.kill();
         let failpoints = match point {
-            Some(point) if inside => format!("{point}=20%return"),
+            Some(point) if inside => format!("{point}={passes}*off->return"),
             _ => String::new(),
         };
         victim.spawn(&failpoints);

@@ -15,8 +15,6 @@ pub struct Agent {
     gateways: Vec<String>,
     /// Bearer token; the admin listener asks for none.
     pub token: Option<String>,
-    /// The agent's id.
-    pub id: String,
 }
 
 impl Agent {
@@ -27,7 +25,6 @@ impl Agent {
             http,
             gateways: admins.to_vec(),
             token: None,
-            id: String::new(),
         }
     }
 
@@ -48,7 +45,6 @@ impl Agent {
             http: self.http.clone(),
             gateways: gateways.to_vec(),
             token: Some(token),
-            id,
         }
     }
 
