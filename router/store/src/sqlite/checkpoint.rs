@@ -7,8 +7,8 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicU32, Ordering},
-        mpsc::{RecvTimeoutError, SyncSender, sync_channel},
+        atomic::{AtomicBool, AtomicU32, Ordering},
+        mpsc::{SyncSender, sync_channel},
     },
     thread::JoinHandle,
     time::Duration,
@@ -25,7 +25,8 @@ const PAUSE: Duration = Duration::from_secs(1);
 
 /// The checkpointing thread; dropping it waits for its end.
 pub(super) struct Checkpointer {
-    handle: Option<Handle>,
+    handle: Handle,
+    ended: Arc<AtomicBool>,
     thread: Option<JoinHandle<()>>,
 }
 
@@ -70,11 +71,15 @@ impl Checkpointer {
             pages: Arc::default(),
         };
         let (groups, pages) = (Arc::clone(&handle.groups), Arc::clone(&handle.pages));
+        let ended = Arc::new(AtomicBool::new(false));
+        let end = Arc::clone(&ended);
         let thread = std::thread::Builder::new()
             .name("store-checkpoint".to_owned())
             .spawn(move || {
                 loop {
-                    let ended = woken.recv_timeout(PAUSE) == Err(RecvTimeoutError::Disconnected);
+                    // Woken, or time is up: the same to us.
+                    let _ = woken.recv_timeout(PAUSE);
+                    let ended = end.load(Ordering::SeqCst);
                     if groups.swap(0, Ordering::Relaxed) > 0 {
                         let log = checkpoint(&connection, "PRAGMA wal_checkpoint(PASSIVE)");
                         pages.store(log, Ordering::Relaxed);
@@ -86,19 +91,21 @@ impl Checkpointer {
             })
             .map_err(|error| StoreError(format!("no thread for checkpoints: {error}")))?;
         Ok(Self {
-            handle: Some(handle),
+            handle,
+            ended,
             thread: Some(thread),
         })
     }
 
     pub(super) fn handle(&self) -> Handle {
-        self.handle.clone().expect("there until it is dropped")
+        self.handle.clone()
     }
 }
 
 impl Drop for Checkpointer {
     fn drop(&mut self) {
-        drop(self.handle.take());
+        self.ended.store(true, Ordering::SeqCst);
+        let _ = self.handle.wake.try_send(());
         if let Some(thread) = self.thread.take() {
             // Nothing is lost if it panicked: the log is applied at the next start.
             let _ = thread.join();

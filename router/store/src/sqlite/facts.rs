@@ -94,6 +94,7 @@ fn queues(db: &Connection, want: &Want, facts: &mut Facts) -> Result<(), Fail> {
             db,
             select_conversation!(
                 "WHERE state IN ('new', 'waiting')
+                     AND coalesce(waiting_since, created_at) >= ?2
                      AND (coalesce(waiting_since, created_at), id) > (?2, ?3)
                  ORDER BY coalesce(waiting_since, created_at), id LIMIT ?1"
             ),

@@ -169,3 +169,115 @@ fn transact(connection: &Connection, batch: &mut [Box<dyn Job>]) -> Result<(), S
     }
     result
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::sync_channel;
+
+    use super::*;
+    use crate::CommitError;
+
+    /// A writer on a file that may grow to `pages_max`, with one table.
+    fn writer(pages_max: u32) -> (Writer, tempfile::TempDir) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("store.db");
+        let connection = super::super::connect(&path).unwrap();
+        connection
+            .execute_batch(&format!(
+                "CREATE TABLE t (x BLOB); PRAGMA max_page_count = {pages_max};"
+            ))
+            .unwrap();
+        let checkpointer =
+            checkpoint::Checkpointer::start(super::super::connect(&path).unwrap()).unwrap();
+        let writer = Writer::start(connection, &SqliteOptions::default(), checkpointer.handle());
+        (writer.unwrap(), folder)
+    }
+
+    async fn insert(writer: &Writer, bytes: usize) -> Result<usize, CommitError> {
+        let work =
+            move |db: &Connection| Ok(db.execute("INSERT INTO t VALUES (zeroblob(?1))", [bytes])?);
+        Ok(writer.write(work).await?)
+    }
+
+    async fn count(writer: &Writer) -> usize {
+        writer
+            .write(|db| Ok(db.query_row("SELECT count(*) FROM t", [], |row| row.get(0))?))
+            .await
+            .unwrap()
+    }
+
+    /// Everything in one group: whoever is told Ok is there, whoever is told otherwise is not, and
+    /// when there is room again writing goes on.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_full_disk_is_told_and_not_for_ever() {
+        let (writer, _folder) = writer(40);
+        let (open, gate) = sync_channel::<()>(1);
+        let first = writer.write(move |_| {
+            gate.recv().unwrap();
+            Ok(())
+        });
+        let rest = async {
+            // One after the other they enter the queue, while the first still holds the writer.
+            let all = [100, 100, 1_000_000, 100].map(|bytes| insert(&writer, bytes));
+            let open = async { open.send(()).unwrap() };
+            futures_util::future::join(futures_util::future::join_all(all), open)
+                .await
+                .0
+        };
+        let (_, answers) = futures_util::future::join(first, rest).await;
+        let full = answers[2].as_ref().unwrap_err();
+        assert!(
+            matches!(full, CommitError::Store(_)),
+            "worth another try: {full:?}"
+        );
+        let told = answers.iter().filter(|answer| answer.is_ok()).count();
+        assert_eq!(count(&writer).await, told);
+
+        let more = |db: &Connection| Ok(db.execute_batch("PRAGMA max_page_count = 4000")?);
+        writer.write(more).await.unwrap();
+        insert(&writer, 1_000_000).await.unwrap();
+        assert_eq!(count(&writer).await, told + 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn a_panic_is_refused_and_harms_no_other() {
+        let (writer, _folder) = writer(1000);
+        let bad = writer.write(|db| -> Result<(), Fail> {
+            db.execute("INSERT INTO t VALUES (1)", [])?;
+            panic!("on purpose");
+        });
+        let (bad, good) = futures_util::future::join(bad, insert(&writer, 1)).await;
+        assert!(matches!(bad, Err(Fail::Commit(CommitError::Refused(_)))));
+        good.unwrap();
+        assert_eq!(count(&writer).await, 1);
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn what_is_queued_is_written_before_the_end() {
+        let (writer, folder) = writer(1000);
+        let queued: Vec<_> = (0..50)
+            .map(|n| {
+                let (reply, answer) = oneshot::channel();
+                let job = Box::new(Task {
+                    work: Some(move |db: &Connection| -> Result<(), Fail> {
+                        db.execute("INSERT INTO t VALUES (?1)", [n])?;
+                        Ok(())
+                    }),
+                    result: None,
+                    reply,
+                });
+                assert!(writer.jobs.as_ref().unwrap().try_send(job).is_ok());
+                answer
+            })
+            .collect();
+        drop(writer);
+        for answer in queued {
+            answer.await.unwrap().unwrap();
+        }
+        let connection = super::super::connect(&folder.path().join("store.db")).unwrap();
+        let rows: i64 = connection
+            .query_row("SELECT count(*) FROM t", [], |row| row.get(0))
+            .unwrap();
+        assert_eq!(rows, 50);
+    }
+}
