@@ -1,6 +1,8 @@
 //! Bytes that nobody promised: cut short, far too long, changed at random, made up. An adapter may
 //! refuse them; it never panics.
 
+mod odd;
+
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
@@ -27,7 +29,7 @@ const CASES_MADE_UP: u32 = 512;
 /// Places at which a body is cut.
 const CUTS_MAX: usize = 128;
 /// A body far past every bound.
-const LONG_BYTES: usize = 1024 * 1024;
+const LONG_BYTES: usize = 256 * 1024;
 
 /// Runs everything below for one kind.
 pub(crate) fn run(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
@@ -35,6 +37,7 @@ pub(crate) fn run(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
         let _ = play::play(kind, &fixtures.setting, file, &mut |moment, _| {
             if let Ok(Some(incoming)) = Incoming::of(moment.step) {
                 cut_and_stretched(moment, &incoming, report);
+                odd::values(moment, &incoming, report);
                 changed(moment, &incoming, report);
             }
         });

@@ -47,8 +47,9 @@ pub(crate) fn compare(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
                 for (i, found) in found.into_iter().enumerate() {
                     fresh["steps"][i]["expect"] = found;
                 }
-                if fresh != file.raw && golden::is_updating() {
-                    golden::write(&file.path, &golden::pretty(&fresh), &file.name(), report);
+                let (fresh, stored) = (golden::pretty(&fresh), golden::pretty(&file.raw));
+                if fresh != stored && golden::is_updating() {
+                    golden::write(&file.path, &fresh, &file.name(), report);
                 }
             }
             Err(sentence) => report.fail(&file.name(), sentence),
