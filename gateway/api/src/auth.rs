@@ -33,17 +33,23 @@ pub(crate) struct Who {
     pub(crate) role: Role,
     pub(crate) agent: Option<AgentId>,
     pub(crate) token: Option<TokenId>,
+    /// Of the token's text.
+    pub(crate) sha256: Option<[u8; 32]>,
+}
+
+/// What a role may do, as a number: more is more.
+fn rank(role: Role) -> u8 {
+    match role {
+        Role::Admin => 3,
+        Role::Supervisor => 2,
+        Role::Agent => 1,
+        Role::Auditor => 0,
+    }
 }
 
 impl Who {
     /// Whether this role may do what `role` may.
     fn reaches(&self, role: Role) -> bool {
-        let rank = |role| match role {
-            Role::Admin => 3,
-            Role::Supervisor => 2,
-            Role::Agent => 1,
-            Role::Auditor => 0,
-        };
         rank(self.role) >= rank(role)
     }
 
@@ -88,8 +94,11 @@ impl Guard {
     }
 
     /// The token's row, if the token is valid.
-    pub(crate) async fn token(&self, api: &Api, text: &str) -> Result<Option<Arc<Token>>, Problem> {
-        let sha256: [u8; 32] = Sha256::digest(text.as_bytes()).into();
+    pub(crate) async fn by_sha256(
+        &self,
+        api: &Api,
+        sha256: [u8; 32],
+    ) -> Result<Option<Arc<Token>>, Problem> {
         let look = async {
             let token = api.store.token(&sha256).await;
             token
@@ -124,6 +133,7 @@ impl FromRequestParts<Arc<Api>> for Who {
                 role: Role::Admin,
                 agent: None,
                 token: None,
+                sha256: None,
             });
         }
         let given = parts
@@ -133,8 +143,9 @@ impl FromRequestParts<Arc<Api>> for Who {
         let text = given
             .and_then(|value| value.strip_prefix("Bearer "))
             .map(str::trim);
-        let token = match text {
-            Some(text) => api.guard.token(api, text).await?,
+        let sha256 = text.map(|text| Sha256::digest(text.as_bytes()).into());
+        let token = match sha256 {
+            Some(sha256) => api.guard.by_sha256(api, sha256).await?,
             None => None,
         };
         let Some(token) = token else {
@@ -147,11 +158,23 @@ impl FromRequestParts<Arc<Api>> for Who {
         };
         api.guard.pace(token.id)?;
         Ok(Self {
-            role: token.role,
+            role: role_now(api, &token).await?,
             agent: token.agent_id,
             token: Some(token.id),
+            sha256,
         })
     }
+}
+
+/// A token allows what it was made for, but never more than its agent may do now.
+async fn role_now(api: &Api, token: &Token) -> Result<Role, Problem> {
+    let Some(id) = token.agent_id else {
+        return Ok(token.role);
+    };
+    let names = api.directory.names().await?;
+    let agent = names.agents.get(&id);
+    let less = agent.filter(|agent| rank(agent.role) < rank(token.role));
+    Ok(less.map_or(token.role, |agent| agent.role))
 }
 
 /// The admin listener asks for no token, so no page in a browser may reach it: a cross-site request
@@ -163,13 +186,14 @@ pub(crate) async fn no_browser(request: Request, next: Next) -> Response {
         .get(header::HOST)
         .and_then(|host| host.to_str().ok())
         .unwrap_or_default();
-    let name = host
-        .rsplit_once(':')
-        .map_or(host, |(name, _)| name)
-        .trim_matches(['[', ']']);
+    let name = match host.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => host.split(':').next().unwrap_or_default(),
+    };
     let address = name == "localhost" || name.parse::<std::net::IpAddr>().is_ok();
     if browser || !address {
-        let detail = "the admin listener is for programs on this machine, not for browsers";
+        let detail =
+            "the admin listener is for programs, not for browsers: name it by its IP address";
         return Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).into_response();
     }
     next.run(request).await

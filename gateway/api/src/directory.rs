@@ -1,6 +1,13 @@
 //! Names of agents and groups, kept for a moment: every view shows some.
 
-use std::{collections::HashMap, sync::Arc, time::Duration};
+use std::{
+    collections::HashMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use moka::future::Cache;
 use patchbay_message::{AgentId, GroupId};
@@ -18,7 +25,9 @@ pub(crate) struct Names {
 
 pub(crate) struct Directory {
     store: Arc<dyn Store>,
-    cache: Cache<(), Arc<Names>>,
+    /// By generation, so that what was being loaded while something changed is not taken for new.
+    cache: Cache<u64, Arc<Names>>,
+    generation: AtomicU64,
     latest: parking_lot::Mutex<Arc<Names>>,
 }
 
@@ -27,9 +36,10 @@ impl Directory {
         Self {
             store,
             cache: Cache::builder()
-                .max_capacity(1)
+                .max_capacity(2)
                 .time_to_live(AGE_MAX)
                 .build(),
+            generation: AtomicU64::default(),
             latest: Default::default(),
         }
     }
@@ -56,13 +66,13 @@ impl Directory {
             Ok(names)
         };
         self.cache
-            .try_get_with((), load)
+            .try_get_with(self.generation.load(Ordering::Acquire), load)
             .await
             .map_err(|error: Arc<StoreError>| (*error).clone())
     }
 
     /// Something changed.
     pub(crate) fn forget(&self) {
-        self.cache.invalidate_all();
+        self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }

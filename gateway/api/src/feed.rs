@@ -14,7 +14,7 @@ use moka::future::Cache;
 use parking_lot::Mutex;
 use patchbay_bus::Mailbox;
 use patchbay_message::{
-    AgentId, CommandId, ContactTyping, ConversationId, LogNudge, MessageId, ThreadId, Time,
+    AgentId, ContactTyping, ConversationId, LogNudge, MessageId, ThreadId, Time,
 };
 use patchbay_store::{Event, StoreError};
 use serde::{Deserialize, Serialize};
@@ -49,9 +49,12 @@ pub(crate) struct Frame {
     pub(crate) text: Arc<str>,
 }
 
+/// Agents who write, by name, each until it is forgotten.
+type Writers = HashMap<AgentId, (String, Instant)>;
+
 pub(crate) struct Feed {
     frames: broadcast::Sender<Frame>,
-    replying: Mutex<HashMap<ConversationId, HashMap<AgentId, (String, Instant)>>>,
+    replying: Mutex<HashMap<ConversationId, Writers>>,
     threads: Cache<ThreadId, Option<ConversationId>>,
 }
 
@@ -198,14 +201,7 @@ async fn read_page(api: &Api, cursor: &mut Option<u64>) -> Result<bool, StoreErr
 /// What this process itself does about an event.
 fn notice(api: &Api, event: &Event) {
     match event.kind.as_str() {
-        "command" => {
-            let id = event.data["command_id"]
-                .as_str()
-                .and_then(|id| id.parse::<CommandId>().ok());
-            if let Some(id) = id {
-                api.waiters.ended(id);
-            }
-        }
+        "command" => api.waiters.ended(&event.data),
         "agent" => api.directory.forget(),
         _ => {}
     }
@@ -220,7 +216,17 @@ pub(crate) async fn frames_of(api: &Api, events: Vec<Event>) -> Result<Vec<Frame
     let messages: HashSet<MessageId> = of_kind("message")
         .filter_map(|event| event.data["message_id"].as_str()?.parse().ok())
         .collect();
+    if of_kind("agent").next().is_some() {
+        // Older names would show the agent as before the event.
+        api.directory.forget();
+    }
     let names = api.directory.names().await?;
+    let mut channels: HashMap<String, Box<RawValue>> = HashMap::new();
+    if of_kind("channel").next().is_some() {
+        for channel in crate::rest::channels(api).await? {
+            channels.insert(channel.id.to_string(), raw(&channel));
+        }
+    }
     let conversations: Vec<_> = conversations.into_iter().collect();
     let mut shown: HashMap<ConversationId, Box<RawValue>> = HashMap::new();
     for view in api.store.conversation_views(&conversations).await? {
@@ -243,6 +249,7 @@ pub(crate) async fn frames_of(api: &Api, events: Vec<Event>) -> Result<Vec<Frame
                 .and_then(|id| names.agents.get(&id))
                 .map(|agent| raw(&AgentShown::new(agent.clone(), &names))),
             "command" => Some(raw(&command_data(&event))),
+            "channel" => (event.data["channel"].as_str()).and_then(|id| channels.get(id).cloned()),
             _ => Some(raw(&event.data)),
         };
         // What is gone by now (swept, deleted) is told no more; its number is skipped.

@@ -24,7 +24,13 @@ use tokio_util::sync::CancellationToken;
 pub use auth::TOKEN_PREFIX;
 pub use problem::Problem;
 
-use crate::{auth::Operator, commands::Waiters, directory::Directory, feed::Feed, live::Tickets};
+use crate::{
+    auth::Operator,
+    commands::{Places, Waiters},
+    directory::Directory,
+    feed::Feed,
+    live::Tickets,
+};
 
 /// Bounds and times of the API.
 #[derive(Debug, Clone)]
@@ -58,6 +64,7 @@ pub struct Api {
     options: ApiOptions,
     directory: Directory,
     waiters: Waiters,
+    places: Places,
     feed: Feed,
     tickets: Tickets,
     guard: auth::Guard,
@@ -81,6 +88,7 @@ impl Api {
         Ok(Arc::new(Self {
             directory: Directory::new(Arc::clone(&store)),
             waiters: Waiters::default(),
+            places: Places::default(),
             feed: Feed::default(),
             tickets: Tickets::open(&*store).await?,
             guard: auth::Guard::new(options.requests_per_second),
@@ -146,6 +154,11 @@ impl Api {
             })
             .await?;
         Ok(())
+    }
+
+    /// Whether a channel is configured.
+    fn knows(&self, id: &patchbay_message::ChannelId) -> bool {
+        self.options.channels.iter().any(|(known, _)| known == id)
     }
 
     /// Agents, groups or channels changed: forget names, wake whoever looks.

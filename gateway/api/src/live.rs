@@ -47,6 +47,9 @@ pub(crate) struct Tickets {
 #[derive(Debug, Serialize, Deserialize)]
 struct Ticket {
     agent: Option<AgentId>,
+    /// SHA-256 of the token that asked for it, as hex; none for the operator. It tells nothing to
+    /// whoever has the token, and lets the connection end with it.
+    token: Option<String>,
     until: Time,
 }
 
@@ -62,6 +65,7 @@ impl Tickets {
     pub(crate) fn issue(&self, who: &Who, until: Time) -> String {
         let ticket = Ticket {
             agent: who.agent,
+            token: who.sha256.map(hex::encode),
             until,
         };
         let body = BASE64.encode(serde_json::to_vec(&ticket).unwrap_or_default());
@@ -120,7 +124,8 @@ impl Drop for Console<'_> {
 /// Tells the store which agents' consoles are here, well within their grace, for ever.
 pub(crate) async fn attend(api: &Api) {
     let grace = api.options.presence_grace;
-    let mut ticks = tokio::time::interval((grace / 3).max(Duration::from_millis(100)));
+    let pace = (grace / 3).max(Duration::from_millis(100));
+    let mut ticks = tokio::time::interval(pace);
     loop {
         ticks.tick().await;
         let agents = api.tickets.present();
@@ -131,7 +136,7 @@ pub(crate) async fn attend(api: &Api) {
         }
         if let Err(error) = api
             .store
-            .console_seen(&agents, api.clock.now().plus(grace))
+            .console_seen(&agents, api.clock.now().plus(grace + pace))
             .await
         {
             tracing::warn!(%error, "presence not written");
@@ -172,9 +177,17 @@ async fn serve(api: Arc<Api>, ticket: Ticket, after: Option<u64>, mut socket: We
         return;
     };
     let _console = ticket.agent.map(|agent| api.tickets.arrive(agent));
+    if let Some(agent) = ticket.agent {
+        // At once: a console that goes before the next round must be missed all the same.
+        let until = api.clock.now().plus(api.options.presence_grace);
+        if api.store.console_seen(&[agent], until).await.is_err() {
+            return;
+        }
+    }
     let mut line = Line {
         api: &api,
         agent: ticket.agent,
+        token: ticket.token,
         seq: 0,
         heard: Instant::now(),
     };
@@ -187,6 +200,7 @@ async fn serve(api: Arc<Api>, ticket: Ticket, after: Option<u64>, mut socket: We
 struct Line<'a> {
     api: &'a Api,
     agent: Option<AgentId>,
+    token: Option<String>,
     /// The last number it was sent.
     seq: u64,
     heard: Instant,
@@ -211,9 +225,23 @@ impl Line<'_> {
                     if self.heard.elapsed() > BEAT * 3 {
                         return None;
                     }
+                    self.still_valid().await?;
                     write(socket, r#"{"type":"ping"}"#).await?;
                 }
             }
+        }
+    }
+
+    /// Ends the connection of a token that was revoked; a store that is away ends nothing.
+    async fn still_valid(&self) -> Option<()> {
+        let Some(token) = &self.token else {
+            return Some(());
+        };
+        let mut sha256 = [0; 32];
+        hex::decode_to_slice(token, &mut sha256).ok()?;
+        match self.api.guard.by_sha256(self.api, sha256).await {
+            Ok(None) => None,
+            Ok(Some(_)) | Err(_) => Some(()),
         }
     }
 

@@ -15,7 +15,9 @@ use std::sync::Arc;
 use axum::{
     Json, Router,
     extract::{DefaultBodyLimit, State},
-    http::StatusCode,
+    http::{StatusCode, header},
+    middleware,
+    response::{IntoResponse, Response},
     routing::get,
 };
 use patchbay_store::{CommitError, StoreError};
@@ -28,8 +30,12 @@ use utoipa_axum::{router::OpenApiRouter, routes};
 
 use crate::{Api, Problem, auth::Who, live};
 
+pub(crate) use channels::channels;
+
 /// Bodies other than uploads, bytes.
 const BODY_MAX: usize = 256 * 1024;
+/// What an extractor says about a refusal, bytes.
+const REFUSAL_MAX: usize = 4096;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -105,8 +111,34 @@ pub(crate) fn routes(api: Arc<Api>) -> Router {
             )
         })
         .layer(DefaultBodyLimit::max(BODY_MAX))
+        .layer(middleware::map_response(spoken))
         .with_state(api);
     Router::new().nest("/api/v1", rest)
+}
+
+/// Extractors and the method table refuse in plain text; here it becomes a problem document.
+async fn spoken(response: Response) -> Response {
+    let status = response.status();
+    let kind = response.headers().get(header::CONTENT_TYPE);
+    let plain = kind.is_none_or(|kind| kind.as_bytes().starts_with(b"text/plain"));
+    if !plain || !(status.is_client_error() || status.is_server_error()) {
+        return response;
+    }
+    let allow = response.headers().get(header::ALLOW).cloned();
+    let text = axum::body::to_bytes(response.into_body(), REFUSAL_MAX).await;
+    let text = text.unwrap_or_default();
+    let code = match status {
+        StatusCode::METHOD_NOT_ALLOWED => "method_not_allowed",
+        StatusCode::PAYLOAD_TOO_LARGE => "too_large",
+        StatusCode::UNSUPPORTED_MEDIA_TYPE => "unsupported",
+        _ => "bad_request",
+    };
+    let problem = Problem::new(status, code, String::from_utf8_lossy(&text));
+    let mut response = problem.into_response();
+    if let Some(allow) = allow {
+        response.headers_mut().insert(header::ALLOW, allow);
+    }
+    response
 }
 
 /// A ticket for live events.
@@ -150,7 +182,7 @@ impl From<CommitError> for Problem {
 }
 
 /// 404 for what is not there.
-fn missing(what: &str) -> Problem {
+pub(crate) fn missing(what: &str) -> Problem {
     Problem::new(
         StatusCode::NOT_FOUND,
         "not_found",

@@ -12,7 +12,7 @@ use axum::{
 use patchbay_bus::Mailbox;
 use patchbay_message::{
     AgentId, Command, CommandId, CommandName, Content, GroupId, LiveSignal, Media, OutcomeStatus,
-    SignalBody, Time,
+    Part, SignalBody, Time,
 };
 use patchbay_store::{Changes, Role};
 use serde::Deserialize;
@@ -91,6 +91,13 @@ pub(super) async fn reply(
 ) -> Result<Response, Problem> {
     if asked.content.is_empty() {
         return Err(bad("content", "is empty"));
+    }
+    // On the bus an unknown part is kept as it came; what an agent sends somebody has to understand.
+    let unknown = |part: &Content| matches!(part, Content::Other(_));
+    if let Some(n) = asked.content.iter().position(unknown) {
+        let known = Part::TYPES.join(", ");
+        let why = format!("has no `type` that is known: {known}");
+        return Err(bad(&format!("content[{n}]"), &why));
     }
     let key = needed_key(&headers)?;
     let set = |command: &mut Command| {
@@ -175,7 +182,8 @@ pub(super) async fn reopen(
     // A body is not needed.
     let asked = match body.as_ref() {
         [] => ReopenAsked::default(),
-        body => serde_json::from_slice(body).map_err(|error| bad("body", &error.to_string()))?,
+        body => serde_json::from_slice(body)
+            .map_err(|error| bad("body", &format!("cannot be read: {error}")))?,
     };
     let set = |command: &mut Command| command.expected_version = asked.version;
     api.act(&who, path, CommandName::Reopen, None, &headers, set)
@@ -215,12 +223,17 @@ pub(super) async fn outcome(
     who.must_be(Role::Agent)?;
     let id: CommandId = id(path, "command")?;
     match api.store.outcome(id).await? {
-        Some(outcome) => Ok(Json(OutcomeShown::new(outcome)).into_response()),
+        Some(outcome) => {
+            let mut shown = OutcomeShown::new(outcome);
+            api.add_message(&mut shown).await?;
+            Ok(Json(shown).into_response())
+        }
         None => Ok(pending(id)),
     }
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct TypingAsked {
     on: bool,
 }
@@ -236,7 +249,8 @@ pub(super) async fn typing(
 ) -> Result<StatusCode, Problem> {
     who.must_be(Role::Agent)?;
     let agent_id = who.must_be_agent()?;
-    let view = api.conversation(path).await?;
+    let conversation_id = id(path, "conversation")?;
+    let place = api.place(conversation_id).await?;
     let names = api.directory.names().await?;
     let name = names.agents.get(&agent_id).map(|agent| agent.name.clone());
     let body = SignalBody::Typing {
@@ -244,10 +258,9 @@ pub(super) async fn typing(
         on: asked.on,
     };
     api.signal(&LiveSignal {
-        thread_id: view.thread.id,
+        thread_id: place.thread,
         body,
     });
-    let conversation_id = view.conversation.id;
     let name = name.unwrap_or_default();
     api.nudge_replying(&Replying {
         conversation_id,
@@ -259,6 +272,7 @@ pub(super) async fn typing(
 }
 
 #[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub(super) struct ReadAsked {
     /// Everything up to this `seq` was read.
     seq: u64,
@@ -289,6 +303,7 @@ pub(super) async fn read(
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct UploadName {
     name: Option<String>,
 }
@@ -359,26 +374,20 @@ impl Api {
         set: impl FnOnce(&mut Command),
     ) -> Result<Response, Problem> {
         who.must_be(Role::Agent)?;
-        let view = self.conversation(path).await?;
-        let id = CommandId::new();
-        let key = match given_key {
-            Some(key) => key,
-            None => key(headers)?.unwrap_or_else(|| id.to_string()),
+        let conversation_id = id(path, "conversation")?;
+        let place = self.place(conversation_id).await?;
+        let given_key = match given_key {
+            Some(key) => Some(key),
+            None => key(headers)?,
         };
         let mut command = Command {
-            id,
-            name,
-            conversation_id: view.conversation.id,
             agent_id: who.agent,
-            expected_version: None,
-            idempotency_key: key,
-            content: Vec::new(),
-            assignee: None,
-            group: None,
-            until: None,
+            ..Self::blank(name, conversation_id)
         };
+        command.idempotency_key = given_key.unwrap_or(command.idempotency_key);
         set(&mut command);
-        let Some(outcome) = self.command(&view, command).await? else {
+        let id = command.id;
+        let Some(outcome) = self.command(&place, command).await? else {
             return Ok(pending(id));
         };
         if outcome.status != OutcomeStatus::Done {
@@ -392,10 +401,18 @@ impl Api {
         let minimal = headers
             .get("prefer")
             .is_some_and(|prefer| prefer == "return=minimal");
-        if let (Some(id), false) = (shown.message_id, minimal) {
-            shown.message = self.store.message(id).await?.map(MessageShown::from);
+        if !minimal {
+            // It is done: a store that is away now must not make it look refused.
+            let _ = self.add_message(&mut shown).await;
         }
         Ok(Json(shown).into_response())
+    }
+
+    async fn add_message(&self, shown: &mut OutcomeShown) -> Result<(), Problem> {
+        if let Some(id) = shown.message_id {
+            shown.message = self.store.message(id).await?.map(MessageShown::from);
+        }
+        Ok(())
     }
 
     fn signal(&self, signal: &LiveSignal) {

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use axum::{
     Json,
     extract::{Path, State},
-    http::StatusCode,
 };
 use patchbay_message::{ChannelId, Time};
-use patchbay_store::{ChannelState, Role};
+use patchbay_store::{ChannelState, Role, StoreError};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use utoipa::ToSchema;
@@ -23,18 +22,18 @@ use crate::{Api, Problem, auth::Who, view::List};
 const REASON_MAX: usize = 500;
 
 /// The last thing that went wrong.
-#[derive(Serialize, ToSchema)]
-pub(super) struct LastError {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct LastError {
     #[schema(value_type = Option<String>, format = DateTime)]
     at: Option<Time>,
     detail: String,
 }
 
 /// A configured channel.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ChannelShown {
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ChannelShown {
     #[schema(value_type = String)]
-    id: ChannelId,
+    pub(crate) id: ChannelId,
     kind: String,
     /// `running`, `paused` or `failing`.
     state: &'static str,
@@ -87,6 +86,12 @@ pub(super) async fn list(
     State(api): State<Arc<Api>>,
     _: Who,
 ) -> Result<Json<List<ChannelShown>>, Problem> {
+    let items = channels(&api).await?;
+    Ok(Json(List { items, next: None }))
+}
+
+/// Every configured channel as it is now.
+pub(crate) async fn channels(api: &Api) -> Result<Vec<ChannelShown>, StoreError> {
     let mut states = api.store.channel_states().await?;
     let now = api.clock.now();
     let mut state_of = |id: &ChannelId| {
@@ -94,10 +99,9 @@ pub(super) async fn list(
         Some(states.swap_remove(found))
     };
     let configured = api.options.channels.iter();
-    let items = configured
+    Ok(configured
         .map(|channel| ChannelShown::new(channel, state_of(&channel.0), now))
-        .collect();
-    Ok(Json(List { items, next: None }))
+        .collect())
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -109,13 +113,13 @@ pub(super) struct PauseAsked {
 
 /// Sends nothing on a channel until it is resumed; order is kept.
 #[utoipa::path(post, path = "/channels/{id}/pause", params(("id" = String, Path)),
-    request_body = PauseAsked, responses((status = 204)))]
+    request_body = PauseAsked, responses((status = 200, body = ChannelShown)))]
 pub(super) async fn pause(
     State(api): State<Arc<Api>>,
     who: Who,
     path: Path<String>,
     Body(asked): Body<PauseAsked>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<ChannelShown>, Problem> {
     if asked.reason.trim().is_empty() || asked.reason.chars().count() > REASON_MAX {
         return Err(bad("reason", "is empty or too long"));
     }
@@ -124,12 +128,12 @@ pub(super) async fn pause(
 
 /// Sends again, the first one first.
 #[utoipa::path(post, path = "/channels/{id}/resume", params(("id" = String, Path)),
-    responses((status = 204)))]
+    responses((status = 200, body = ChannelShown)))]
 pub(super) async fn resume(
     State(api): State<Arc<Api>>,
     who: Who,
     path: Path<String>,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<ChannelShown>, Problem> {
     set(&api, &who, path, None, "channel.resume").await
 }
 
@@ -139,10 +143,10 @@ async fn set(
     path: Path<String>,
     reason: Option<&str>,
     action: &'static str,
-) -> Result<StatusCode, Problem> {
+) -> Result<Json<ChannelShown>, Problem> {
     who.must_be(Role::Supervisor)?;
     let id: ChannelId = id(path, "channel")?;
-    if !api.options.channels.iter().any(|(known, _)| *known == id) {
+    if !api.knows(&id) {
         return Err(missing("channel"));
     }
     api.store.pause_channel(&id, reason).await?;
@@ -150,5 +154,7 @@ async fn set(
     api.changed();
     api.audit(who, action, &id, json!({ "reason": reason }))
         .await?;
-    Ok(StatusCode::NO_CONTENT)
+    let shown = channels(api).await?;
+    let shown = shown.into_iter().find(|channel| channel.id == id);
+    shown.map(Json).ok_or_else(|| missing("channel"))
 }

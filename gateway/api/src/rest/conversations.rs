@@ -116,6 +116,7 @@ pub(super) async fn show(
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
 pub(super) struct Window {
     /// Those before this `pos`; the newest by default.
     before: Option<u64>,

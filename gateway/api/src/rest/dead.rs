@@ -10,10 +10,11 @@ use axum::{
 use patchbay_message::{
     Command, CommandId, CommandName, ConversationId, Direction, Envelope, MessageId, Time,
 };
-use patchbay_store::{Changes, DeadFilter, DeadLetter, Role};
+use patchbay_store::{Changes, CommitError, DeadFilter, DeadLetter, Role};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
 
 use super::{
     missing,
@@ -22,9 +23,12 @@ use super::{
 use crate::{
     Api, Problem,
     auth::Who,
+    commands::problem_of,
     view::{ChannelName, List},
 };
 
+/// What may become of a dead letter.
+const STATUSES: [&str; 3] = ["dead", "replayed", "dropped"];
 /// Characters of the preview.
 const PREVIEW: usize = 120;
 
@@ -108,9 +112,13 @@ pub(super) async fn list(
     Query(filter): Query<Filter>,
 ) -> Result<Json<List<DeadShown>>, Problem> {
     who.must_be(Role::Supervisor)?;
+    let status = filter.status.filter(|status| !status.is_empty());
+    if (status.as_deref()).is_some_and(|status| !STATUSES.contains(&status)) {
+        return Err(bad("status", "is one of dead, replayed, dropped"));
+    }
     let filter = DeadFilter {
         channel: parsed(filter.channel.as_deref(), "channel")?,
-        status: filter.status,
+        status,
         conversation: parsed(filter.conversation.as_deref(), "conversation")?,
         cursor: cursor(filter.cursor.as_deref())?,
         limit: limit(filter.limit),
@@ -160,12 +168,12 @@ pub(super) async fn edit(
     let bytes = asked.envelope.to_string().into_bytes();
     let envelope =
         Envelope::from_slice(&bytes).map_err(|error| bad("envelope", &error.to_string()))?;
-    if letter.status != "dead" {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "conflict",
-            format!("it is {}", letter.status),
-        ));
+    still_dead(&letter)?;
+    if envelope.direction != letter.direction {
+        return Err(bad("envelope.direction", "cannot be changed"));
+    }
+    if !api.knows(&envelope.channel.id) {
+        return Err(bad("envelope.channel.id", "names no configured channel"));
     }
     letter.channel = envelope.channel.id;
     letter.envelope = bytes.into();
@@ -186,7 +194,7 @@ pub(super) struct Replayed {
 }
 
 /// Sends it again under a new identity: an outbound as a new reply at the end of its conversation, an
-/// inbound as a new delivery.
+/// inbound as a new delivery. Asked twice at once, it is still sent once.
 #[utoipa::path(post, path = "/dead/{id}/replay", params(("id" = String, Path)),
     responses((status = 200, body = Replayed)))]
 pub(super) async fn replay(
@@ -196,14 +204,7 @@ pub(super) async fn replay(
 ) -> Result<Json<Replayed>, Problem> {
     who.must_be(Role::Supervisor)?;
     let letter = api.dead(path).await?;
-    let old = letter.id;
-    if letter.status != "dead" {
-        return Err(Problem::new(
-            StatusCode::CONFLICT,
-            "conflict",
-            format!("it is {}", letter.status),
-        ));
-    }
+    still_dead(&letter)?;
     let envelope = Envelope::from_slice(&letter.envelope).map_err(|error| {
         bad(
             "envelope",
@@ -212,14 +213,18 @@ pub(super) async fn replay(
     })?;
     let id = match letter.direction {
         Direction::Outbound => api.reply_again(&letter, envelope).await?,
-        _ => api.deliver_again(envelope).await?,
+        _ => api.deliver_again(&letter, envelope).await?,
     };
     let changes = Changes {
-        dead_status: vec![(old, "replayed")],
+        dead_status: vec![(letter.id, "replayed")],
         ..Changes::default()
     };
-    api.store.commit(changes).await?;
-    api.audit(&who, "dead.replay", &old, json!({ "as": id }))
+    match api.store.commit(changes).await {
+        // Somebody asked at the same moment: both sent the same thing under the same key.
+        Ok(_) | Err(CommitError::Conflict(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    api.audit(&who, "dead.replay", &letter.id, json!({ "as": id }))
         .await?;
     Ok(Json(Replayed { id }))
 }
@@ -233,6 +238,7 @@ pub(super) async fn discard(
 ) -> Result<StatusCode, Problem> {
     who.must_be(Role::Supervisor)?;
     let letter = api.dead(path).await?;
+    still_dead(&letter)?;
     let changes = Changes {
         dead_status: vec![(letter.id, "dropped")],
         ..Changes::default()
@@ -256,51 +262,69 @@ impl Api {
     ) -> Result<MessageId, Problem> {
         let conversation = letter.conversation_id.or(envelope.conversation_id);
         let conversation = conversation.ok_or_else(|| missing("conversation"))?;
-        let view = self
-            .store
-            .conversation(conversation)
-            .await?
-            .ok_or_else(|| missing("conversation"))?;
+        let place = self.place(conversation).await?;
         let said_by = self
             .store
             .message(letter.id)
             .await?
             .and_then(|row| row.agent_id);
         let command = Command {
-            id: CommandId::new(),
-            name: CommandName::Reply,
-            conversation_id: conversation,
             agent_id: said_by,
-            expected_version: None,
-            idempotency_key: format!("{}#replay", letter.id),
+            idempotency_key: replay_key(letter),
             content: envelope.content,
-            assignee: None,
-            group: None,
-            until: None,
+            ..Api::blank(CommandName::Reply, conversation)
         };
-        let outcome = self.command(&view, command).await?;
+        let outcome = self.command(&place, command).await?;
         let outcome = outcome.ok_or_else(|| {
             Problem::unavailable("the replay's outcome is not known yet, try again")
         })?;
-        let refused =
-            || crate::commands::problem_of(outcome.code.as_deref(), outcome.detail.clone());
-        outcome.message_id.ok_or_else(refused)
+        if let Some(id) = outcome.message_id {
+            return Ok(id);
+        }
+        // A refusal is remembered under its key: the next replay needs another one.
+        let refused = DeadLetter {
+            attempts: letter.attempts.saturating_add(1),
+            ..letter.clone()
+        };
+        self.store
+            .commit(Changes {
+                dead: vec![refused],
+                ..Changes::default()
+            })
+            .await?;
+        Err(problem_of(outcome.code.as_deref(), outcome.detail))
     }
 
-    async fn deliver_again(&self, envelope: Envelope) -> Result<MessageId, Problem> {
-        let again = |key: &Option<String>| {
-            key.as_ref()
-                .map(|key| format!("{key}#replay-{}", envelope.id))
-        };
-        let id = MessageId::new();
-        let envelope = Envelope {
-            id,
-            dedupe_key: again(&envelope.dedupe_key),
-            ..envelope
-        };
+    /// The new id follows from the letter's, so that the router takes two replays at once for one.
+    async fn deliver_again(
+        &self,
+        letter: &DeadLetter,
+        mut envelope: Envelope,
+    ) -> Result<MessageId, Problem> {
+        let name = replay_key(letter);
+        let id = MessageId(Uuid::new_v5(&letter.id.0, name.as_bytes()));
+        if let Some(key) = &mut envelope.dedupe_key {
+            *key = format!("{key}{name}");
+        }
+        if let Some(command) = &mut envelope.command {
+            command.id = CommandId(id.0);
+        }
+        envelope.id = id;
         let partition =
             patchbay_bus::partition_of(&envelope.partition_key, self.options.partitions);
         self.publish(partition, &envelope).await?;
         Ok(id)
     }
+}
+
+fn replay_key(letter: &DeadLetter) -> String {
+    format!("{}#replay-{}", letter.id, letter.attempts)
+}
+
+fn still_dead(letter: &DeadLetter) -> Result<(), Problem> {
+    if letter.status == "dead" {
+        return Ok(());
+    }
+    let detail = format!("this letter is not dead any more, it was {}", letter.status);
+    Err(Problem::new(StatusCode::CONFLICT, "conflict", detail))
 }

@@ -116,8 +116,7 @@ pub(super) async fn delete(
 }
 
 async fn save(api: &Api, who: &Who, group: &Group, action: &'static str) -> Result<(), Problem> {
-    let known = |id: &ChannelId| api.options.channels.iter().any(|(known, _)| known == id);
-    if let Some(unknown) = group.channels.iter().find(|id| !known(id)) {
+    if let Some(unknown) = group.channels.iter().find(|id| !api.knows(id)) {
         return Err(bad(
             "channels",
             &format!("has {unknown}, which is not configured"),

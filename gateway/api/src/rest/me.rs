@@ -35,12 +35,10 @@ pub(super) async fn show(State(api): State<Arc<Api>>, who: Who) -> Result<Json<M
             role: who.role,
         }));
     };
+    let agents = api.store.agents().await?;
+    let agent = agents.into_iter().find(|agent| agent.id == id);
+    let agent = agent.ok_or_else(|| super::missing("agent"))?;
     let names = api.directory.names().await?;
-    let agent = names
-        .agents
-        .get(&id)
-        .cloned()
-        .ok_or_else(|| super::missing("agent"))?;
     let shown = AgentShown::new(agent, &names);
     Ok(Json(Me::Agent(AgentShown {
         role: who.role,
@@ -70,5 +68,9 @@ pub(super) async fn presence(
         .await?;
     api.changed();
     let names = api.directory.names().await?;
-    Ok(Json(AgentShown::new(agent, &names)))
+    let shown = AgentShown::new(agent, &names);
+    Ok(Json(AgentShown {
+        role: who.role,
+        ..shown
+    }))
 }

@@ -56,7 +56,11 @@ pub(super) fn bad(what: &str, why: &str) -> Problem {
 
 /// An id in a path.
 pub(super) fn id<T: std::str::FromStr>(Path(text): Path<String>, what: &str) -> Result<T, Problem> {
-    text.parse().map_err(|_| super::missing(what))
+    text.parse().map_err(|_| {
+        let shown: String = text.chars().take(64).collect();
+        let detail = format!("there is no such {what}: `{shown}` is no id of one");
+        Problem::new(StatusCode::NOT_FOUND, "not_found", detail)
+    })
 }
 
 /// A parameter that has to be read from text.
@@ -79,8 +83,9 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         match axum::Json::from_request(request, state).await {
             Ok(axum::Json(body)) => Ok(Self(body)),
             Err(rejection) => {
-                let code = match &rejection {
-                    JsonRejection::BytesRejection(_) => "too_large",
+                let code = match (&rejection, rejection.status()) {
+                    (_, StatusCode::PAYLOAD_TOO_LARGE) => "too_large",
+                    (JsonRejection::MissingJsonContentType(_), _) => "unsupported",
                     _ => "bad_request",
                 };
                 Err(Problem::new(
