@@ -4,7 +4,10 @@ use std::{collections::VecDeque, time::Duration};
 
 use futures_util::{SinkExt, StreamExt};
 use serde_json::{Value, json};
-use tokio::{net::TcpStream, time::timeout};
+use tokio::{
+    net::TcpStream,
+    time::{Instant, sleep, timeout, timeout_at},
+};
 use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::Message};
 
 type Socket = WebSocketStream<MaybeTlsStream<TcpStream>>;
@@ -92,18 +95,19 @@ impl Visitor {
     /// Sends what waits and reads what comes, for at most `patience`. A lost connection is opened
     /// anew, what was not accepted is sent again from its beginning.
     pub async fn work(&mut self, patience: Duration) {
-        let _ = timeout(patience, async {
-            loop {
-                if self.socket.is_none() && !self.connect().await {
-                    tokio::time::sleep(Duration::from_millis(50)).await;
-                    continue;
-                }
-                if self.exchange().await.is_none() {
-                    self.socket = None;
-                }
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            // Never cut short: a connection half opened would be opened for ever.
+            if self.socket.is_none() && !self.connect().await {
+                sleep(Duration::from_millis(50)).await;
+                continue;
             }
-        })
-        .await;
+            match timeout_at(deadline, self.exchange()).await {
+                Ok(Some(())) => {}
+                Ok(None) => self.socket = None,
+                Err(_) => return,
+            }
+        }
     }
 
     /// Works until `done` says so.
@@ -111,12 +115,15 @@ impl Visitor {
     /// # Panics
     /// If it does not within `patience`.
     pub async fn until(&mut self, what: &str, patience: Duration, done: impl Fn(&Self) -> bool) {
-        let deadline = tokio::time::Instant::now() + patience;
+        let deadline = Instant::now() + patience;
         while !done(self) {
             assert!(
-                tokio::time::Instant::now() < deadline,
-                "{}: waited in vain for {what}",
-                self.address
+                Instant::now() < deadline,
+                "{}: waited in vain for {what}; accepted {:?}, shown {:?}, waiting {:?}",
+                self.address,
+                self.accepted,
+                self.shown,
+                self.outbox,
             );
             self.work(Duration::from_millis(50)).await;
         }
@@ -181,8 +188,9 @@ impl Visitor {
                     self.address
                 );
                 self.other.push(frame.clone());
-                tokio::time::sleep(Duration::from_millis(100)).await;
                 // All over again from the first one not accepted.
+                self.socket = None;
+                sleep(Duration::from_millis(100)).await;
                 return None;
             }
             Some("ping") => {
