@@ -235,18 +235,15 @@ impl Chat {
         if !outbound.content.iter().any(part::can_show) {
             return Err(SendError::Unsupported);
         }
+        let agent = outbound
+            .sender
+            .as_ref()
+            .filter(|sender| !sender.is_system());
         let message = ThreadMessage {
             seq,
             id: outbound.id,
-            from: if outbound.sender.is_some() {
-                From::Agent
-            } else {
-                From::System
-            },
-            name: outbound
-                .sender
-                .as_ref()
-                .and_then(|sender| sender.name.clone()),
+            from: agent.map_or(From::System, |_| From::Agent),
+            name: agent.and_then(|agent| agent.name.clone()),
             external_id: None,
             content: outbound.content.clone(),
             at: outbound.received_at,

@@ -38,35 +38,6 @@ impl Default for LinkPolicy {
     }
 }
 
-impl LinkPolicy {
-    /// Whether browsers may come from this `Origin`. The transport adds our own public address.
-    #[must_use]
-    pub fn allows(&self, origin: &str) -> bool {
-        self.origins
-            .iter()
-            .any(|allowed| match allowed.split_once("://*.") {
-                Some((scheme, domain)) => is_below(origin, scheme, domain),
-                None => allowed == "*" || allowed.eq_ignore_ascii_case(origin),
-            })
-    }
-}
-
-/// Whether `origin` is a proper subdomain of `domain` (which may carry a port).
-fn is_below(origin: &str, scheme: &str, domain: &str) -> bool {
-    let Some((origin_scheme, host)) = origin.split_once("://") else {
-        return false;
-    };
-    let Some(at) = host.len().checked_sub(domain.len() + 1) else {
-        return false;
-    };
-    origin_scheme.eq_ignore_ascii_case(scheme)
-        && at > 0
-        && host.is_char_boundary(at)
-        && host[at..]
-            .strip_prefix('.')
-            .is_some_and(|end| end.eq_ignore_ascii_case(domain))
-}
-
 /// Who a thread's message is from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum From {

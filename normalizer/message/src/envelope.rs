@@ -77,6 +77,17 @@ pub struct Party {
     pub attributes: Attributes,
 }
 
+impl Party {
+    /// The address of Patchbay itself: the sender of greetings and notices.
+    pub const SYSTEM: &str = "system";
+
+    /// Whether it is Patchbay itself.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.address == Self::SYSTEM
+    }
+}
+
 /// How an answer can ride on what came in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ReplyHandle {
