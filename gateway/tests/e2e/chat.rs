@@ -49,7 +49,7 @@ async fn talk(gateways: &[String], admins: &[String]) {
         })
         .await;
     let conversation = ada.conversation_of(&visitor.address).await;
-    let id = conversation["id"].as_str().unwrap();
+    let id = conversation["id"].as_str().expect("an id");
     ada.reply(id, "have you tried the switch?", "r1").await;
     visitor
         .until("the reply", PATIENCE, |visitor| {

@@ -85,8 +85,10 @@ async fn nothing_is_lost_or_doubled_on_rabbitmq_and_postgresql() {
 
 async fn crash(system: &System, mut victims: Vec<Victim>, gateways: &[String], admins: &[String]) {
     let seed = number("PATCHBAY_CRASH_SEED", fastrand::u64(..));
-    let messages = usize::try_from(number("PATCHBAY_CRASH_MESSAGES", MESSAGES as u64)).unwrap();
-    let kills = u32::try_from(number("PATCHBAY_CRASH_KILLS", u64::from(KILLS))).unwrap();
+    let messages = usize::try_from(number("PATCHBAY_CRASH_MESSAGES", MESSAGES as u64))
+        .expect("a number of messages");
+    let kills =
+        u32::try_from(number("PATCHBAY_CRASH_KILLS", u64::from(KILLS))).expect("a number of kills");
     println!(
         "crash test: seed {seed}, {CONVERSATIONS} conversations, {messages} + {messages} messages in each"
     );
@@ -97,7 +99,7 @@ async fn crash(system: &System, mut victims: Vec<Victim>, gateways: &[String], a
         victim.process.ready().await;
     }
     let operator = Agent::operator(admins);
-    let capacity = u32::try_from(CONVERSATIONS).unwrap();
+    let capacity = u32::try_from(CONVERSATIONS).expect("few conversations");
     let agent = operator.hire(gateways, "Ada", "agent", capacity).await;
     agent.presence("online").await;
 

@@ -103,23 +103,20 @@ async fn bad_requests_get_a_clear_answer_and_are_counted() {
     .await;
     assert!(refused.unwrap_err().to_string().contains("401"));
 
-    let metrics = http()
-        .get(format!("{}/metrics", up.admin_url()))
-        .send()
-        .await
-        .unwrap()
-        .text()
-        .await
-        .unwrap();
     for reason in ["unauthorized", "bad_frame", "unknown_channel"] {
-        let line = format!("reason=\"{reason}\"");
-        assert!(
-            metrics
-                .lines()
-                .any(|l| l.starts_with("patchbay_ingress_rejected_total") && l.contains(&line)),
-            "{reason} is counted"
-        );
+        assert_counted(&up, reason).await;
     }
+}
+
+/// The refusal shows in the metrics.
+async fn assert_counted(up: &Process, reason: &str) {
+    let url = format!("{}/metrics", up.admin_url());
+    let answer = http().get(url).send().await.expect("an answer");
+    let metrics = answer.text().await.expect("a text");
+    let label = format!("reason=\"{reason}\"");
+    let counted =
+        |line: &str| line.starts_with("patchbay_ingress_rejected_total") && line.contains(&label);
+    assert!(metrics.lines().any(counted), "{reason} is counted");
 }
 
 #[tokio::test]
@@ -172,8 +169,8 @@ async fn a_flood_is_slowed_down_by_address_and_told_when_to_come_back() {
     up.start().await;
     let url = up.url();
     let (flooder, other) = (
-        Visitor::new(&[url.clone()]).await,
-        Visitor::new(&[url.clone()]).await,
+        Visitor::new(std::slice::from_ref(&url)).await,
+        Visitor::new(std::slice::from_ref(&url)).await,
     );
     let frame = |n: u32| json!({ "type": "message", "client_id": n.to_string(), "content": [{ "type": "text", "text": "x" }] });
     let mut refused = None;
