@@ -22,10 +22,14 @@ mod sql;
 mod sweep;
 mod tls;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Weak},
+    time::Duration,
+};
 
 use deadpool_postgres::{Object, Pool};
-use tokio::sync::OnceCell;
+use parking_lot::RwLock;
 
 use self::{
     committer::Committer,
@@ -78,16 +82,61 @@ impl Default for PostgresOptions {
     }
 }
 
+/// Between two tries to reach a server that was not there at start.
+const RETRY_PAUSE: Duration = Duration::from_millis(500);
+
 /// The store in PostgreSQL.
 pub struct PostgresStore {
     inner: Arc<Inner>,
     committer: Committer,
 }
 
+/// Whether the schema has been brought up to date; until then, what was in the way.
+struct Readiness(RwLock<Option<String>>);
+
+impl Default for Readiness {
+    fn default() -> Self {
+        Self(RwLock::new(Some("nobody has asked it yet".to_owned())))
+    }
+}
+
+impl Readiness {
+    fn set(&self, fail: Option<&Fail>) {
+        *self.0.write() = fail.map(ToString::to_string);
+    }
+
+    fn get(&self) -> Result<(), Fail> {
+        match &*self.0.read() {
+            None => Ok(()),
+            Some(why) => Err(Fail::Store(format!("PostgreSQL cannot be used yet: {why}"))),
+        }
+    }
+}
+
+/// Tries until the server is there and its schema up to date, or nobody uses the store any more.
+async fn become_ready(inner: Weak<Inner>) {
+    loop {
+        tokio::time::sleep(RETRY_PAUSE).await;
+        let Some(inner) = inner.upgrade() else {
+            return;
+        };
+        match inner.make_ready().await {
+            Ok(()) => {
+                tracing::info!("store: PostgreSQL is there");
+                return;
+            }
+            Err(fail) if fail.is_final() => {
+                tracing::error!(error = %fail, "store: PostgreSQL cannot be used");
+            }
+            Err(fail) => tracing::debug!(error = %fail, "store: PostgreSQL is not there yet"),
+        }
+    }
+}
+
 /// What the committers share with the callers.
 struct Inner {
     pools: Pools,
-    migrated: OnceCell<()>,
+    readiness: Readiness,
     options: PostgresOptions,
 }
 
@@ -110,14 +159,15 @@ impl PostgresStore {
     pub async fn connect(url: &str, options: PostgresOptions) -> Result<Arc<Self>, StoreError> {
         let inner = Arc::new(Inner {
             pools: Pools::new(url, &options)?,
-            migrated: OnceCell::new(),
+            readiness: Readiness::default(),
             options,
         });
-        match inner.migrated().await {
+        match inner.make_ready().await {
             Ok(()) => {}
             Err(fail) if fail.is_final() => return Err(fail.into()),
             Err(fail) => {
                 tracing::warn!(error = %fail, "store: PostgreSQL cannot be reached yet");
+                tokio::spawn(become_ready(Arc::downgrade(&inner)));
             }
         }
         Ok(Arc::new(Self {
@@ -138,18 +188,30 @@ impl PostgresStore {
 }
 
 impl Inner {
-    /// Brings the schema up to date once; whoever comes meanwhile waits for it.
-    async fn migrated(&self) -> Result<(), Fail> {
-        let migrate = async || {
+    /// Brings the schema up to date.
+    async fn make_ready(&self) -> Result<(), Fail> {
+        let result = async {
             let mut client = self.pools.alone().await?;
             migrate::migrate(&mut client).await
-        };
-        self.migrated.get_or_try_init(migrate).await.copied()
+        }
+        .await;
+        self.readiness.set(result.as_ref().err());
+        result
     }
 
     async fn connection(&self, pool: &Pool) -> Result<Object, Fail> {
-        self.migrated().await?;
+        self.readiness.get()?;
         Ok(pool.get().await?)
+    }
+
+    /// A piece of work of several round trips, within the time one call may take.
+    async fn within<T>(
+        &self,
+        work: impl Future<Output = Result<T, Fail>> + Send,
+    ) -> Result<T, Fail> {
+        tokio::time::timeout(self.options.call_timeout, work)
+            .await
+            .unwrap_or_else(|_| Err(Fail::silent()))
     }
 
     /// Statements in one round trip.
@@ -160,13 +222,20 @@ impl Inner {
     ) -> Result<VecDeque<Result<Answer, Fail>>, Fail> {
         let connection = self.connection(pool).await?;
         let answers = sql::pipeline(&connection, steps);
-        match tokio::time::timeout(self.options.call_timeout, answers).await {
-            Ok(answers) => answers,
-            Err(_) => {
-                pool::discard(connection);
-                Err(Fail::silent())
-            }
+        let answers = tokio::time::timeout(self.options.call_timeout, answers)
+            .await
+            .unwrap_or_else(|_| Err(Fail::silent()));
+        let worn = match &answers {
+            Ok(answers) => answers
+                .iter()
+                .filter_map(|answer| answer.as_ref().err())
+                .any(Fail::is_stale),
+            Err(fail) => !fail.answered() || fail.is_stale(),
+        };
+        if worn {
+            pool::discard(connection);
         }
+        answers
     }
 
     async fn one(&self, pool: &Pool, step: Step<'_>) -> Result<Answer, Fail> {

@@ -8,13 +8,16 @@
 
 mod attempt;
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
+use futures_util::FutureExt as _;
 use tokio::sync::{Mutex, mpsc, oneshot};
 
 use super::{Inner, apply::Touched, error::Fail};
 use crate::{Changes, CommitError, Committed, StoreError};
 
+/// Rows of a group past which nothing more is merged into it.
+const ROWS_MAX: usize = 4096;
 /// How often a group is tried that stood in another transaction's way.
 const TRIES_MAX: u32 = 4;
 /// The longest pause between two tries; a random part of it is waited.
@@ -68,17 +71,22 @@ async fn run(inner: Arc<Inner>, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
         let mut waiting = VecDeque::from(std::mem::take(&mut batch));
         while !waiting.is_empty() {
             let group = next_group(&mut waiting);
-            write(&inner, group).await;
+            // Whoever waits for a group that panicked is told; the others go on.
+            let written = AssertUnwindSafe(write(&inner, group)).catch_unwind();
+            if written.await.is_err() {
+                tracing::error!("store: a group of commits panicked");
+            }
         }
     }
 }
 
-/// Those of the waiting that share no row with one before them; the others stay, in their order.
+/// Those of the waiting that share no row with one before them, up to a bound; the others stay, in
+/// their order.
 fn next_group(waiting: &mut VecDeque<Job>) -> Vec<Job> {
     let mut touched = Touched::default();
     let mergeable: Vec<bool> = waiting
         .iter()
-        .map(|job| touched.add(&job.changes))
+        .map(|job| touched.len() < ROWS_MAX && touched.add(&job.changes))
         .collect();
     drop(touched);
     let (mut group, mut rest) = (Vec::new(), VecDeque::new());
@@ -110,7 +118,7 @@ type Results = Vec<Result<Committed, CommitError>>;
 async fn together(inner: &Inner, changes: &[&Changes]) -> Results {
     let mut tries = 1;
     loop {
-        let fail = match bounded(inner, attempt::merged(inner, changes)).await {
+        let fail = match inner.within(attempt::merged(inner, changes)).await {
             Ok(committed) => return committed.into_iter().map(Ok).collect(),
             Err(fail) => fail,
         };
@@ -128,7 +136,7 @@ async fn together(inner: &Inner, changes: &[&Changes]) -> Results {
 
 async fn one_by_one(inner: &Inner, changes: &[&Changes]) -> Results {
     metrics::counter!("patchbay_store_batches_split_total").increment(1);
-    match bounded(inner, attempt::singly(inner, changes)).await {
+    match inner.within(attempt::singly(inner, changes)).await {
         Ok(results) => results,
         Err(fail) => all_failed(changes.len(), fail),
     }
@@ -137,14 +145,4 @@ async fn one_by_one(inner: &Inner, changes: &[&Changes]) -> Results {
 fn all_failed(members: usize, fail: Fail) -> Results {
     let error = CommitError::from(fail);
     vec![Err(error); members]
-}
-
-/// Dropping an attempt closes its connection.
-async fn bounded<T>(
-    inner: &Inner,
-    attempt: impl Future<Output = Result<T, Fail>>,
-) -> Result<T, Fail> {
-    tokio::time::timeout(inner.options.call_timeout, attempt)
-        .await
-        .unwrap_or_else(|_| Err(Fail::silent()))
 }

@@ -53,7 +53,7 @@ async fn commit(transaction: Transaction<'_>, written: &[NewEvent]) -> Result<()
         let step = events::append(&written)?;
         let params: Vec<&(dyn ToSql + Sync)> =
             step.params.iter().map(|param| &**param as _).collect();
-        run(&transaction, step.sql, &params).await?;
+        run(&transaction, &step.sql, &params).await?;
     }
     Ok(transaction.commit().await?)
 }
@@ -121,11 +121,14 @@ impl Desk for PostgresStore {
     }
 
     async fn save_agent(&self, update: &AgentUpdate) -> Result<Agent, CommitError> {
-        Ok(agents::save(self, update).await?)
+        Ok(self.inner.within(agents::save(self, update)).await?)
     }
 
     async fn presence(&self, agent: AgentId, presence: Presence) -> Result<Agent, StoreError> {
-        Ok(agents::presence(self, agent, presence).await?)
+        Ok(self
+            .inner
+            .within(agents::presence(self, agent, presence))
+            .await?)
     }
 
     async fn console_seen(&self, agents: &[AgentId], until: Time) -> Result<(), StoreError> {
@@ -133,7 +136,7 @@ impl Desk for PostgresStore {
     }
 
     async fn lapse(&self, now: Time) -> Result<Vec<Agent>, StoreError> {
-        Ok(agents::lapse(self, now).await?)
+        Ok(self.inner.within(agents::lapse(self, now)).await?)
     }
 
     async fn groups(&self) -> Result<Vec<Group>, StoreError> {
@@ -142,11 +145,11 @@ impl Desk for PostgresStore {
     }
 
     async fn save_group(&self, group: &Group) -> Result<(), CommitError> {
-        Ok(groups::save(self, group).await?)
+        Ok(self.inner.within(groups::save(self, group)).await?)
     }
 
     async fn delete_group(&self, id: GroupId) -> Result<(), CommitError> {
-        Ok(groups::delete(self, id).await?)
+        Ok(self.inner.within(groups::delete(self, id)).await?)
     }
 
     async fn token(&self, sha256: &[u8; 32]) -> Result<Option<Token>, StoreError> {
@@ -202,7 +205,10 @@ impl Desk for PostgresStore {
         channel: &ChannelId,
         reason: Option<&str>,
     ) -> Result<(), StoreError> {
-        Ok(channels::pause(self, channel, reason).await?)
+        Ok(self
+            .inner
+            .within(channels::pause(self, channel, reason))
+            .await?)
     }
 
     async fn setting(&self, key: &str, value: &str) -> Result<String, StoreError> {

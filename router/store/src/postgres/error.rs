@@ -50,18 +50,26 @@ impl Fail {
     /// Two transactions stood in each other's way, or a prepared statement has gone stale: the
     /// same again may well succeed, and nothing of it was written.
     pub(super) fn worth_a_retry(&self) -> bool {
-        let Self::Sql(error) = self else {
-            return false;
-        };
-        error.code().is_some_and(|code| {
-            [
-                SqlState::T_R_SERIALIZATION_FAILURE,
-                SqlState::T_R_DEADLOCK_DETECTED,
-                SqlState::FEATURE_NOT_SUPPORTED,
-                SqlState::INVALID_SQL_STATEMENT_NAME,
-            ]
-            .contains(code)
-        })
+        self.has_code(&[
+            SqlState::T_R_SERIALIZATION_FAILURE,
+            SqlState::T_R_DEADLOCK_DETECTED,
+        ]) || self.is_stale()
+    }
+
+    /// What was prepared on this connection is not what the server would prepare now: the schema
+    /// has changed. A new connection prepares anew.
+    pub(super) fn is_stale(&self) -> bool {
+        self.has_code(&[
+            SqlState::FEATURE_NOT_SUPPORTED,
+            SqlState::INVALID_SQL_STATEMENT_NAME,
+        ])
+    }
+
+    fn has_code(&self, codes: &[SqlState]) -> bool {
+        match self {
+            Self::Sql(error) => error.code().is_some_and(|code| codes.contains(code)),
+            _ => false,
+        }
     }
 
     /// The server answered: what failed is the work, not the way to the server.
@@ -124,10 +132,13 @@ fn from_sql(error: &Error) -> CommitError {
     }
 }
 
-/// The server is stopping, starting, out of something, or no longer the one that writes.
+/// The server is stopping, starting, out of something, or no longer the one that writes. A
+/// statement that took too long is none of that.
 fn is_outage(code: &SqlState) -> bool {
-    matches!(code.code().get(..2), Some("08" | "53" | "57" | "58" | "XX"))
-        || *code == SqlState::READ_ONLY_SQL_TRANSACTION
+    let class = code.code().get(..2);
+    *code == SqlState::READ_ONLY_SQL_TRANSACTION
+        || *code != SqlState::QUERY_CANCELED
+            && matches!(class, Some("08" | "53" | "57" | "58" | "XX"))
 }
 
 /// The server's message, never its detail: that repeats values. Whatever else it is, with causes.

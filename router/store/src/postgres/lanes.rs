@@ -65,6 +65,9 @@ const TAKE: &str = concat!(
      ) f WHERE b.channel = f.channel RETURNING f.granted, b.level"
 );
 
+/// How often a bucket is made that is not there.
+const TAKES_MAX: u32 = 3;
+
 #[async_trait]
 impl Lanes for PostgresStore {
     async fn lanes(&self, keys: &[ThreadId]) -> Result<Vec<LaneFacts>, StoreError> {
@@ -165,7 +168,7 @@ async fn take(
     let rate = bucket::sane(rate);
     let params = || params![channel.as_str(), rate, f64::from(burst), f64::from(n),];
     let pool = &store.inner.pools.work;
-    loop {
+    for _ in 0..TAKES_MAX {
         let answer = store.inner.one(pool, Step::new(TAKE, params())).await?;
         let taken = answer.one(|c| Ok((c.get::<f64>()?, c.get::<f64>()?)))?;
         if let Some((granted, level)) = taken {
@@ -187,4 +190,5 @@ async fn take(
         );
         store.inner.one(pool, full).await?;
     }
+    Err(Fail::Store("a rate bucket was not kept".to_owned()))
 }

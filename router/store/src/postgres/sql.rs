@@ -1,6 +1,6 @@
 //! Statements and rows: what is sent together, and how columns are read.
 
-use std::{collections::VecDeque, future::Future, pin::Pin};
+use std::{borrow::Cow, collections::VecDeque, future::Future, pin::Pin};
 
 use deadpool_postgres::ClientWrapper;
 use futures_util::{TryStreamExt as _, future::try_join_all, poll};
@@ -35,15 +35,19 @@ macro_rules! params {
 }
 pub(super) use {now_ms, params};
 
-/// A statement with its parameters; the text is prepared once per connection.
+/// A statement with its parameters; the text is prepared once per connection, so there must not be
+/// many texts.
 pub(super) struct Step<'a> {
-    pub(super) sql: &'static str,
+    pub(super) sql: Cow<'static, str>,
     pub(super) params: Vec<Param<'a>>,
 }
 
 impl<'a> Step<'a> {
-    pub(super) fn new(sql: &'static str, params: Vec<Param<'a>>) -> Self {
-        Self { sql, params }
+    pub(super) fn new(sql: impl Into<Cow<'static, str>>, params: Vec<Param<'a>>) -> Self {
+        Self {
+            sql: sql.into(),
+            params,
+        }
     }
 
     fn parameters(&self) -> impl ExactSizeIterator<Item = &(dyn ToSql + Sync)> {
@@ -94,7 +98,7 @@ pub(super) async fn pipeline(
     client: &ClientWrapper,
     steps: &[Step<'_>],
 ) -> Result<VecDeque<Result<Answer, Fail>>, Fail> {
-    let prepared = try_join_all(steps.iter().map(|step| client.prepare_cached(step.sql))).await?;
+    let prepared = try_join_all(steps.iter().map(|step| client.prepare_cached(&step.sql))).await?;
     let mut running: Vec<Running<'_>> = Vec::with_capacity(steps.len());
     for (step, statement) in steps.iter().zip(&prepared) {
         running.push(Box::pin(async move {

@@ -22,6 +22,11 @@ pub(in crate::postgres) struct Touched<'a> {
 }
 
 impl<'a> Touched<'a> {
+    /// How many rows there are so far.
+    pub(in crate::postgres) fn len(&self) -> usize {
+        self.rows.len()
+    }
+
     /// Adds a commit's rows if none of them is there yet; answers whether it did.
     pub(in crate::postgres) fn add(&mut self, changes: &'a Changes) -> bool {
         let rows: HashSet<Row<'a>> = rows(changes).collect();

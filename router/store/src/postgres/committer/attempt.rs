@@ -17,7 +17,8 @@ use crate::{
     },
 };
 
-/// A connection in a transaction: it goes back to the pool only when the transaction has ended.
+/// A connection in a transaction: it goes back to the pool only when the transaction has ended. If
+/// an attempt is given up, it is closed.
 struct Open(Option<Object>);
 
 impl Open {
@@ -71,7 +72,7 @@ pub(super) async fn merged(inner: &Inner, group: &[&Changes]) -> Result<Vec<Comm
             Ok(committed)
         }
         Err(fail) => {
-            if fail.answered() {
+            if fail.answered() && !fail.is_stale() {
                 open.rolled_back().await;
             }
             Err(fail)

@@ -15,35 +15,43 @@ use crate::{
     },
 };
 
-/// The place among the new and waiting of the same group (or of none).
-macro_rules! position {
-    () => {
-        "CASE WHEN v.state IN ('new', 'waiting') THEN (
-             SELECT count(*) FROM conversation w WHERE w.state IN ('new', 'waiting')
-                 AND w.grp IS NOT DISTINCT FROM v.grp
-                 AND (coalesce(w.waiting_since, w.created_at), w.id)
-                     <= (coalesce(v.waiting_since, v.created_at), v.id)
-         ) END"
-    };
-}
-
-macro_rules! select_view {
-    ($from:literal) => {
+/// How many of a group wait before this one, itself included.
+macro_rules! before {
+    ($of:literal) => {
         concat!(
-            "SELECT ",
-            conversation_columns!("v"),
-            ", ",
-            contact_columns!("c"),
-            ", ",
-            thread_columns!("t"),
-            ", ",
-            position!(),
-            " FROM ",
-            $from,
-            " LEFT JOIN contact c ON c.id = v.contact LEFT JOIN thread t ON t.id = v.thread"
+            "(SELECT count(*) FROM conversation w WHERE w.state IN ('new', 'waiting') AND ",
+            $of,
+            " AND (coalesce(w.waiting_since, w.created_at), w.id)
+                 <= (coalesce(v.waiting_since, v.created_at), v.id))"
         )
     };
 }
+
+/// The place among the new and waiting of the same group (or of none).
+macro_rules! position {
+    () => {
+        concat!(
+            "CASE WHEN v.state NOT IN ('new', 'waiting') THEN NULL WHEN v.grp IS NULL THEN ",
+            before!("w.grp IS NULL"),
+            " ELSE ",
+            before!("w.grp = v.grp"),
+            " END"
+        )
+    };
+}
+
+/// What [`view`] reads, of a conversation `v`.
+const VIEW: &str = concat!(
+    conversation_columns!("v"),
+    ", ",
+    contact_columns!("c"),
+    ", ",
+    thread_columns!("t"),
+    ", ",
+    position!()
+);
+const JOINED: &str =
+    "LEFT JOIN contact c ON c.id = v.contact LEFT JOIN thread t ON t.id = v.thread";
 
 fn view(c: &mut Columns<'_>) -> Result<ConversationView, Fail> {
     let conversation = rows::conversation(c)?;
@@ -101,28 +109,9 @@ pub(super) async fn one(
     store: &PostgresStore,
     id: ConversationId,
 ) -> Result<Option<ConversationView>, Fail> {
-    let sql = select_view!("(SELECT * FROM conversation WHERE id = $1) v");
+    let sql = format!("SELECT {VIEW} FROM conversation v {JOINED} WHERE v.id = $1");
     store.read(Step::new(sql, params![id.0])).await?.one(view)
 }
-
-/// A filter that is not there is null.
-const PAGE: &str = concat!(
-    select_view!(
-        "(SELECT v.* FROM conversation v
-      WHERE ($1::text[] IS NULL OR v.state = ANY($1))
-          AND ($2::uuid IS NULL OR v.agent = $2)
-          AND ($3::uuid[] IS NULL OR v.grp = ANY($3))
-          AND ($4::text IS NULL OR v.channel = $4)
-          AND ($5::text IS NULL
-              OR EXISTS (SELECT 1 FROM contact f WHERE f.id = v.contact
-                  AND strpos(f.folded, $5) > 0)
-              OR EXISTS (SELECT 1 FROM thread f WHERE f.id = v.thread
-                  AND strpos(f.folded, $5) > 0))
-          AND ($6::int8 IS NULL OR (v.updated_at, v.id) < ($6, $7::uuid))
-      ORDER BY v.updated_at DESC, v.id DESC LIMIT $8) v"
-    ),
-    " ORDER BY v.updated_at DESC, v.id DESC"
-);
 
 pub(super) async fn page(
     store: &PostgresStore,
@@ -135,8 +124,7 @@ pub(super) async fn page(
         });
     }
     let limit = filter.limit.min(ROWS_MAX);
-    let step = Step::new(PAGE, filters(filter, limit));
-    let mut items = store.read(step).await?.all(view)?;
+    let mut items = store.read(found(filter, limit)).await?.all(view)?;
     let kept = usize::try_from(limit).unwrap_or(usize::MAX);
     let more = items.len() > kept;
     items.truncate(kept);
@@ -147,24 +135,53 @@ pub(super) async fn page(
     Ok(Page { items, next })
 }
 
-fn filters(filter: &ConversationFilter, limit: u32) -> Vec<Param<'_>> {
-    let cursor = filter.cursor.as_ref();
-    params![
-        some(&filter.states).map(|states| column(states, |state| state.as_str())),
-        filter.agent.map(|id| id.0),
-        some(&filter.groups).map(|groups| column(groups, |id| id.0)),
-        filter.channel.as_ref().map(ChannelId::as_str),
-        filter.text.as_deref().map(folded),
-        cursor.map(|cursor| cursor.at.as_ms()),
-        cursor.map(|cursor| cursor.id),
-        i64::from(limit) + 1,
-    ]
+/// One statement for each combination of filters, so that each finds its index.
+fn found(filter: &ConversationFilter, limit: u32) -> Step<'_> {
+    let mut only: Vec<(&str, Param<'_>)> = Vec::new();
+    if !filter.states.is_empty() {
+        let states = column(&filter.states, |state| state.as_str());
+        only.push(("v.state = ANY(#::text[])", Box::new(states)));
+    }
+    if let Some(agent) = filter.agent {
+        only.push(("v.agent = #", Box::new(agent.0)));
+    }
+    if !filter.groups.is_empty() {
+        let groups = column(&filter.groups, |id| id.0);
+        only.push(("v.grp = ANY(#)", Box::new(groups)));
+    }
+    if let Some(channel) = &filter.channel {
+        only.push(("v.channel = #", Box::new(channel.as_str())));
+    }
+    if let Some(text) = &filter.text {
+        only.push((TEXT, Box::new(folded(text))));
+    }
+    if let Some(cursor) = &filter.cursor {
+        // The first is implied by the second, which closes the pair.
+        only.push(("v.updated_at <= #", Box::new(cursor.at.as_ms())));
+        only.push(("(v.updated_at, v.id) < (@, #)", Box::new(cursor.id)));
+    }
+    let mut clauses = String::from("true");
+    let mut params: Vec<Param<'_>> = params![i64::from(limit) + 1];
+    for (clause, value) in only {
+        let before = format!("${}", params.len());
+        params.push(value);
+        let this = format!("${}", params.len());
+        clauses.push_str(" AND ");
+        clauses.push_str(&clause.replace('@', &before).replace('#', &this));
+    }
+    let sql = format!(
+        "SELECT {VIEW} FROM (
+             SELECT v.* FROM conversation v WHERE {clauses}
+             ORDER BY v.updated_at DESC, v.id DESC LIMIT $1
+         ) v {JOINED} ORDER BY v.updated_at DESC, v.id DESC"
+    );
+    Step::new(sql, params)
 }
 
-/// A list that is empty asks for all.
-fn some<T>(list: &[T]) -> Option<&[T]> {
-    (!list.is_empty()).then_some(list)
-}
+/// In `clauses`: `#` is the value's number, `@` the one before it.
+const TEXT: &str = "(EXISTS (SELECT 1 FROM contact f WHERE f.id = v.contact
+         AND strpos(f.folded, #) > 0)
+     OR EXISTS (SELECT 1 FROM thread f WHERE f.id = v.thread AND strpos(f.folded, #) > 0))";
 
 pub(super) async fn messages(
     store: &PostgresStore,

@@ -187,11 +187,11 @@ async fn a_server_that_comes_later_is_used_when_it_is_there() {
     assert!(matches!(refused, CommitError::Store(_)), "{refused}");
 
     tokio::task::block_in_place(|| server.again());
-    store
-        .lease("timers", &InstanceId::new(), LONG)
-        .await
-        .unwrap()
-        .expect("a free lease");
+    until("the store is used", async || {
+        let lease = store.lease("timers", &InstanceId::new(), LONG).await;
+        lease.ok().flatten()
+    })
+    .await;
     let changes = Changes {
         processed: vec![mark("1")],
         ..Changes::default()
