@@ -11,6 +11,7 @@ use std::{
 };
 
 use fastrand::Rng;
+use futures_util::future::join_all;
 use nix::sys::signal::Signal;
 use tokio::time::{Instant, sleep};
 
@@ -83,16 +84,10 @@ impl<'a> Killer<'a> {
             roles.dedup();
             roles
         };
-        let total = self.kills * u32::try_from(roles.len()).expect("few roles");
-        let mut done = 0;
         for round in 0..self.kills {
-            for role in &roles {
-                self.kill_one(role, round).await;
-                done += 1;
-                self.mark
-                    .permille
-                    .store(u64::from(done * 1000 / total), Ordering::Relaxed);
-            }
+            self.kill_one_of_each(&roles, round).await;
+            let done = (round + 1) * 1000 / self.kills;
+            self.mark.permille.store(u64::from(done), Ordering::Relaxed);
             if round == self.kills / 4 {
                 self.servers("SIGTERM", false).await;
             }
@@ -112,44 +107,22 @@ impl<'a> Killer<'a> {
         }
     }
 
-    /// One process of a role dies: by itself at a named point, or by kill -9 at some moment.
-    async fn kill_one(&mut self, role: &'static str, round: u32) {
-        let of_role: Vec<usize> = (0..self.victims.len())
-            .filter(|index| self.victims[*index].process.role == role)
-            .collect();
-        let index = of_role[usize::try_from(round).expect("few rounds") % of_role.len()];
-        let point = self.rng.choice(self.victims[index].points.iter()).copied();
-        let inside = self.rng.u8(0..3) > 0;
-        let life = Duration::from_millis(self.rng.u64(LIFE));
-        // Dies at the point, after it has passed it a few times.
-        let passes = self.rng.u8(0..6);
-        let victim = &mut self.victims[index].process;
-        victim.kill();
-        let failpoints = match point {
-            Some(point) if inside => format!("{point}={passes}*off->return"),
-            _ => String::new(),
-        };
-        victim.spawn(&failpoints);
-        victim.ready_or_dead().await;
-        let deadline = Instant::now()
-            + life
-            + if inside {
-                Duration::from_secs(3)
-            } else {
-                Duration::ZERO
-            };
-        while Instant::now() < deadline && victim.runs() {
-            sleep(Duration::from_millis(10)).await;
+    /// One process of every role dies: by itself at a named point, or by kill -9 at some moment.
+    async fn kill_one_of_each(&mut self, roles: &[&'static str], round: u32) {
+        let mut plans: Vec<Option<Plan>> = self.victims.iter().map(|_| None).collect();
+        for role in roles {
+            let of_role: Vec<usize> = (0..self.victims.len())
+                .filter(|index| self.victims[*index].process.role == *role)
+                .collect();
+            let index = of_role[usize::try_from(round).expect("few rounds") % of_role.len()];
+            plans[index] = Some(Plan::draw(&mut self.rng, self.victims[index].points));
         }
-        let cause = if victim.runs() {
-            "kill -9".to_owned()
-        } else {
-            point.unwrap_or("?").to_owned()
-        };
-        victim.kill();
-        victim.spawn("");
-        *self.deaths.entry(format!("{role} by {cause}")).or_default() += 1;
-        *self.by_role.entry(role).or_default() += 1;
+        let dying = self.victims.iter_mut().zip(plans);
+        let dying = dying.filter_map(|(victim, plan)| Some(plan?.carry_out(&mut victim.process)));
+        for (role, cause) in join_all(dying).await {
+            *self.deaths.entry(format!("{role} by {cause}")).or_default() += 1;
+            *self.by_role.entry(role).or_default() += 1;
+        }
     }
 
     async fn servers(&mut self, how: &str, hard: bool) {
@@ -216,5 +189,54 @@ impl<'a> Killer<'a> {
                 victim.process.role
             );
         }
+    }
+}
+
+/// How a process is to die.
+struct Plan {
+    /// By itself, when it passes this point for the nth time.
+    point: Option<(&'static str, u8)>,
+    /// Else by kill -9 after this long.
+    life: Duration,
+}
+
+impl Plan {
+    fn draw(rng: &mut Rng, points: &[&'static str]) -> Self {
+        let inside = rng.u8(0..3) > 0;
+        let point = rng
+            .choice(points)
+            .filter(|_| inside)
+            .map(|point| (*point, rng.u8(0..6)));
+        Self {
+            point,
+            life: Duration::from_millis(rng.u64(LIFE)),
+        }
+    }
+
+    /// The process dies and is started again; answers its role and what it died of.
+    async fn carry_out(self, process: &mut Process) -> (&'static str, &'static str) {
+        process.kill();
+        let failpoints = self
+            .point
+            .map(|(point, passes)| format!("{point}={passes}*off->return"));
+        process.spawn(&failpoints.unwrap_or_default());
+        process.ready_or_dead().await;
+        // A point may not be passed often enough; then it dies from outside after all.
+        let patience = if self.point.is_some() {
+            Duration::from_secs(3)
+        } else {
+            Duration::ZERO
+        };
+        let deadline = Instant::now() + self.life + patience;
+        while Instant::now() < deadline && process.runs() {
+            sleep(Duration::from_millis(10)).await;
+        }
+        let cause = match self.point {
+            Some((point, _)) if !process.runs() => point,
+            _ => "kill -9",
+        };
+        process.kill();
+        process.spawn("");
+        (process.role, cause)
     }
 }
