@@ -325,6 +325,7 @@ impl Parts {
             hub,
             store: Arc::clone(&self.store),
             blobs: Arc::clone(&self.blobs),
+            agent_names: ingress::agent_names(),
             bus: Arc::clone(&self.bus),
             body_bytes_max: config.edge.body_max.in_memory(),
             upload_bytes_max: config.media.bytes_max.in_memory(),

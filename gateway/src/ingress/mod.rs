@@ -7,20 +7,32 @@ mod poll;
 mod reject;
 mod socket;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use axum::{
     Router,
     routing::{any, get},
 };
+use moka::future::Cache;
 use patchbay_bus::{Bus, Mailbox};
-use patchbay_message::{ContactTyping, Direction, ThreadId};
+use patchbay_message::{AgentId, ContactTyping, Direction, ThreadId};
 use patchbay_sdk::{LiveEvent, Signal, ThreadMessage};
 use patchbay_sinks::{Channels, OpenChannel};
 use patchbay_store::{MessageRow, Store, blobs::Blobs};
 use tokio_util::sync::CancellationToken;
 
 use crate::{live::Hub, pipeline::Pipeline};
+
+/// All names under one key, see [`agent_names`].
+pub type AgentNames = Cache<(), Arc<HashMap<AgentId, String>>>;
+
+/// An empty cache of agents' names; a new name is seen after a few seconds.
+pub fn agent_names() -> AgentNames {
+    Cache::builder()
+        .max_capacity(1)
+        .time_to_live(Duration::from_secs(5))
+        .build()
+}
 
 /// What the transports of one gateway share.
 pub struct Ingress {
@@ -34,6 +46,8 @@ pub struct Ingress {
     pub store: Arc<dyn Store>,
     /// Files.
     pub blobs: Arc<dyn Blobs>,
+    /// Names of agents, kept for a moment.
+    pub agent_names: AgentNames,
     /// Signals to the API.
     pub bus: Arc<dyn Bus>,
     /// Largest body of a request, bytes.

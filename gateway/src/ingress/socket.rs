@@ -21,6 +21,7 @@ use super::{
 use crate::pipeline::NotTaken;
 
 mod line;
+mod standing;
 
 use line::Line;
 

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use reqwest::Method;
+use serde_json::json;
+
 use crate::harness::{
     agent::Agent,
     config::{Pair, System},
@@ -75,4 +78,21 @@ async fn talk(gateways: &[String], admins: &[String]) {
     assert_eq!(visitor.own(), ["my lamp does not work", "it was the bulb"]);
     let assigned = ada.conversation_of(&visitor.address).await;
     assert_eq!(assigned["agent"]["name"], "Ada");
+
+    // Whoever was away is told who answers, and how far they have read.
+    let read = format!("/conversations/{id}/read");
+    ada.must(Method::POST, &read, json!({ "seq": visitor.seq() }))
+        .await;
+    visitor.cut();
+    visitor.other.clear();
+    visitor
+        .until("the greeting of the server", PATIENCE, |visitor| {
+            visitor.other.iter().any(|frame| frame["type"] == "ready")
+        })
+        .await;
+    let ready = visitor.other.iter().find(|frame| frame["type"] == "ready");
+    let ready = ready.expect("waited for");
+    assert_eq!(ready["agent_read"], 4);
+    assert_eq!(ready["queue"]["state"], "assigned");
+    assert_eq!(ready["queue"]["agent"], "Ada");
 }

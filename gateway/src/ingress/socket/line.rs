@@ -5,15 +5,17 @@ use std::{future::pending, net::SocketAddr, pin::Pin, time::Duration};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::StreamExt;
 use patchbay_message::Envelope;
-use patchbay_sdk::{Ask, LinkPolicy, LiveEvent, QueueState, Reject, Reply, Session, Wire};
+use patchbay_sdk::{Ask, LinkPolicy, LiveEvent, Reject, Reply, Session, Wire};
 use patchbay_sinks::OpenChannel;
-use patchbay_store::ConversationState;
 use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
-use super::super::{
-    Ingress,
-    reject::{Refusal, count},
-    thread_message,
+use super::{
+    super::{
+        Ingress,
+        reject::{Refusal, count},
+        thread_message,
+    },
+    standing::Standing,
 };
 use crate::{
     live::{Push, Registration},
@@ -130,36 +132,16 @@ impl<'a> Line<'a> {
     async fn begin(&mut self, address: &str, registration: &Registration) -> Result<(), End> {
         self.catch_up(registration).await?;
         let again = |_| End::Refused("unavailable", Some(Duration::from_secs(2)));
-        let thread = self
-            .ingress
-            .store
-            .thread(&self.channel.id, address)
+        let standing = Standing::of(self.ingress, self.channel, address, registration.thread())
             .await
             .map_err(again)?;
-        let standing = self
-            .ingress
-            .store
-            .standing(registration.thread())
-            .await
-            .map_err(again)?;
-        let queue = standing.map(
-            |(conversation, position)| match (conversation.state, position) {
-                (_, Some(position)) => QueueState::Waiting(position),
-                (ConversationState::Closed | ConversationState::Resolved, None) => {
-                    QueueState::Closed
-                }
-                (_, None) => QueueState::Assigned(None),
-            },
-        );
-        let (delivered, read) =
-            thread.map_or((0, 0), |thread| (thread.delivered_seq, thread.read_seq));
         let ready = LiveEvent::Ready {
             address,
             seq: registration.cursor(),
-            delivered,
-            read,
-            agent_read: 0,
-            queue,
+            delivered: standing.delivered,
+            read: standing.read,
+            agent_read: standing.agent_read,
+            queue: standing.queue,
         };
         self.show(&ready).await
     }
