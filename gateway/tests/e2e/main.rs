@@ -2,6 +2,7 @@
 
 #![expect(unreachable_pub, reason = "nobody is outside of a test binary")]
 
+mod browser;
 mod chat;
 mod crash;
 mod harness;

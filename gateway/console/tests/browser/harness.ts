@@ -1,24 +1,23 @@
-// One chromium per test file, with a fresh profile per context. A missing browser is a failure, never a skip.
-import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
+// One chromium per test file, with a fresh profile per context.
 import { fileURLToPath } from 'node:url';
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { chromium, type Browser, type BrowserContext, type BrowserContextOptions, type Page } from 'playwright-core';
+import type { Browser, BrowserContext, BrowserContextOptions, Page } from 'playwright-core';
 import { afterAll, beforeAll, expect } from 'vitest';
 import { startFake, type Fake } from '../../fake/server';
 import type { WebchatSetup } from '../../fake/webchat';
+import { barriers, launch } from './chromium';
+
+export { until } from './chromium';
 
 export const DIST = fileURLToPath(new URL('../../dist', import.meta.url));
-const ARGS = ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'];
-const AXE = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
 
 export let browser: Browser;
 
 /** Starts chromium for this file. */
 export function useBrowser(): void {
   beforeAll(async () => {
-    browser = await chromium.launch({ executablePath: process.env['CHROMIUM'] ?? '/usr/bin/chromium', args: ARGS });
+    browser = await launch();
   });
   afterAll(() => browser?.close());
 }
@@ -71,21 +70,5 @@ export class Stage {
 
 /** Fails with the rule and the element when axe finds something a person with a disability would stumble over. */
 export async function expectAccessible(page: Page): Promise<void> {
-  // Evaluated through the debugger, so the page's content security policy does not forbid it.
-  await page.evaluate(AXE);
-  const found = await page.evaluate(async () => {
-    const { axe } = window as unknown as { axe: { run(options: object): Promise<{ violations: { id: string; nodes: { html: string; failureSummary: string }[] }[] }> } };
-    const result = await axe.run({ resultTypes: ['violations'] });
-    return result.violations.map((rule) => `${rule.id}: ${rule.nodes.map((node) => `${node.html.slice(0, 160)} ${node.failureSummary}`).join(' | ')}`);
-  });
-  expect(found).toEqual([]);
-}
-
-/** Waits for the thing itself, up to a deadline. */
-export async function until(what: () => boolean | Promise<boolean>, deadlineMs = 15_000): Promise<void> {
-  const end = Date.now() + deadlineMs;
-  while (!(await what())) {
-    if (Date.now() > end) throw new Error(`not within ${deadlineMs} ms: ${what.toString()}`);
-    await new Promise((done) => setTimeout(done, 25));
-  }
+  expect(await barriers(page)).toEqual([]);
 }

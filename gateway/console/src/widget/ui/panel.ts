@@ -47,7 +47,7 @@ export class Panel {
     this.#composer = new Composer(client, store, text, (problem) => (this.#problem.textContent = problem));
     this.#heading = h('h2', { id: 'title' });
     const close = h('button', { type: 'button', class: 'close plain', 'aria-label': text.close, onclick: () => this.hide() }, icon('down'));
-    const header = h('header', {}, h('div', {}, this.#heading, h('p', {}, text.reply)), close);
+    const header = h('div', { class: 'head' }, h('div', {}, this.#heading, h('p', {}, text.reply)), close);
     this.#dialog = h(
       'section',
       { class: 'panel', role: 'dialog', 'aria-labelledby': 'title', hidden: true, onkeydown: (event: KeyboardEvent) => this.#key(event) },
