@@ -12,7 +12,10 @@ use patchbay_sdk::{Kind, options::Duration};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
-use crate::given::{RequestFile, SendFile};
+use crate::{
+    given::{RequestFile, SendFile},
+    sign::Recipe,
+};
 
 /// Fixtures of one kind at most.
 const FILES_MAX: usize = 500;
@@ -39,6 +42,12 @@ pub(crate) struct Setting {
     /// Why what this kind signs never grows old; without a reason a step must say `stale_after`.
     #[serde(default)]
     pub(crate) never_stale: Option<String>,
+    /// How a body that is signed is signed, for bodies that are made up.
+    #[serde(default)]
+    pub(crate) sign: Option<Recipe>,
+    /// Why a body that is signed cannot be signed here.
+    #[serde(default)]
+    pub(crate) cannot_sign: Option<String>,
     /// Options that no channel may be opened with, and the path that is to blame.
     #[serde(default)]
     pub(crate) bad_options: Vec<BadOptions>,

@@ -45,10 +45,16 @@ pub(crate) fn run(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
     made_up(kind, fixtures, report);
 }
 
+/// Decodes it as it is, and signed anew. Either answer is fine.
 fn decode(moment: &Moment<'_>, incoming: &Incoming) {
-    let mut session: Session = moment.session.clone();
-    // Either answer is fine.
-    let _ = incoming.decode(moment.channel, moment.surroundings, &mut session);
+    let decode = |incoming: &Incoming| {
+        let mut session: Session = moment.session.clone();
+        let _ = incoming.decode(moment.channel, moment.surroundings, &mut session);
+    };
+    decode(incoming);
+    if let (Some(recipe), Incoming::Http(request)) = (&moment.setting.sign, incoming) {
+        decode(&Incoming::Http(recipe.sign(request.clone())));
+    }
 }
 
 fn cut_and_stretched(moment: &Moment<'_>, incoming: &Incoming, report: &mut Report) {

@@ -20,6 +20,7 @@ mod play;
 mod report;
 mod rules;
 mod show;
+mod sign;
 
 use std::path::{Path, PathBuf};
 

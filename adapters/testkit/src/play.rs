@@ -17,6 +17,7 @@ use crate::{
 pub(crate) struct Moment<'a> {
     pub(crate) place: &'a str,
     pub(crate) kind: &'a Kind,
+    pub(crate) setting: &'a Setting,
     pub(crate) channel: &'a dyn Channel,
     pub(crate) surroundings: &'a Surroundings,
     pub(crate) session: &'a Session,
@@ -88,6 +89,7 @@ pub(crate) fn play(
         let moment = Moment {
             place: &place,
             kind,
+            setting,
             channel: channel.as_ref(),
             surroundings: &surroundings,
             session: &before,

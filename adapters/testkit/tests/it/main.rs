@@ -1,0 +1,12 @@
+//! The rules find what they are for: a small adapter passes, and fails when it has a flaw.
+
+mod flaws;
+mod toy;
+
+use patchbay_sdk::Kind;
+use patchbay_testkit::Suite;
+
+fn suite(kinds: &'static [Kind]) -> Suite {
+    let here = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests");
+    Suite::new(kinds, here.join("fixtures")).docs(here.join("docs"))
+}
