@@ -116,6 +116,7 @@ export const en = {
   ok: 'OK',
   actions: 'Actions',
   details: 'Details',
+  visitor: 'Visitor {id}',
   contact: 'Contact',
   address: 'Address',
   verified: 'Verified',

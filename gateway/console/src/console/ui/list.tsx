@@ -12,8 +12,10 @@ const STATES = ['new', 'waiting', 'open', 'pending', 'snoozed', 'resolved', 'clo
 const SEARCH_PAUSE_MS = 250;
 const EMPTY: Record<View, Key> = { mine: 'emptyMine', waiting: 'emptyWaiting', all: 'emptyAll' };
 
-export function contactName(conversation: Conversation): string {
-  return conversation.contact.name || conversation.contact.address;
+/** Anonymous visitors have a long random address; its first letters tell them apart. */
+export function contactName({ contact }: Conversation): string {
+  const anonymous = /^anon:(\w{4})/.exec(contact.address);
+  return contact.name || (anonymous ? t('visitor', { id: anonymous[1] ?? '' }) : contact.address);
 }
 
 export function List({ view }: { view: View }) {

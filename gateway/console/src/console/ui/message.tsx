@@ -14,7 +14,7 @@ export interface Place {
   last: boolean;
 }
 
-export function MessageView({ message, first, last }: { message: Message } & Place) {
+export function MessageView({ message, contact, first, last }: { message: Message; contact: string } & Place) {
   if (message.kind === 'notice') return <Notice message={message} />;
   const side = message.direction === 'inbound' ? 'in' : 'out';
   const note = message.kind === 'note';
@@ -23,7 +23,7 @@ export function MessageView({ message, first, last }: { message: Message } & Pla
   const parts = message.content.some((part) => part.type === 'text') ? message.content.filter((part) => part.type !== 'html') : message.content;
   return (
     <article class={`message ${note ? 'note' : side}${first ? ' first' : ''}`} data-id={message.id}>
-      {first && <header>{message.from.name}{note && <span class="tag"><Icon name="note" size={13} />{t('internal')}</span>}</header>}
+      {first && <header>{message.from.name || (side === 'in' ? contact : '')}{note && <span class="tag"><Icon name="note" size={13} />{t('internal')}</span>}</header>}
       {!first && note && <span class="sr">{t('internal')}</span>}
       {parts.map((part) => <PartView part={part} />)}
       {(last || bad) && (

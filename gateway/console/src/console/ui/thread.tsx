@@ -110,7 +110,7 @@ function Log({ conversation, loaded }: { conversation: Conversation; loaded: Loa
           return (
             <>
               {(!before || !sameDay(before.at, message.at)) && <p class="day" key={`day ${message.id}`}>{dayName(message.at)}</p>}
-              <MessageView key={message.id} message={message} first={!before || !together(before, message)} last={!after || !together(message, after) || after.delivery?.state !== message.delivery?.state} />
+              <MessageView key={message.id} message={message} contact={contactName(conversation)} first={!before || !together(before, message)} last={!after || !together(message, after) || after.delivery?.state !== message.delivery?.state} />
             </>
           );
         })}
