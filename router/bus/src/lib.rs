@@ -8,7 +8,10 @@ mod meter;
 mod partition;
 mod rabbitmq;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, LazyLock},
+};
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -172,10 +175,25 @@ impl Delivery {
         }
     }
 
+    /// The number the implementation knows it by.
+    fn tag(&self) -> u64 {
+        self.acker.tag
+    }
+
     /// Ends the hand-over: the message is gone from the queue (soon; a crash before that delivers
     /// it again).
     pub fn ack(self) {
         self.acker.sink.ack(self.acker.tag);
+    }
+}
+
+/// The text as a shared one, without allocating if it is one of the envelope types.
+fn intern_kind(kind: &str) -> Arc<str> {
+    static KINDS: LazyLock<[Arc<str>; 4]> =
+        LazyLock::new(|| ["message", "receipt", "command", "result"].map(Arc::from));
+    match KINDS.iter().find(|known| &***known == kind) {
+        Some(known) => known.clone(),
+        None => kind.into(),
     }
 }
 

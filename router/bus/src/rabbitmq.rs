@@ -4,12 +4,14 @@
 //! blocks draining. Both are kept up for ever; see `link`.
 
 mod acks;
+mod confirms;
 mod consumer;
 mod link;
 mod mailboxes;
 mod options;
 mod publisher;
 mod topology;
+mod wire;
 
 use std::{
     collections::BTreeMap,
@@ -20,9 +22,9 @@ use std::{
     time::Instant,
 };
 
+use amq_protocol::uri::AMQPUri;
 use async_trait::async_trait;
 use bytes::Bytes;
-use lapin::uri::AMQPUri;
 use parking_lot::Mutex;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::task::TaskTracker;
@@ -30,7 +32,6 @@ use tokio_util::task::TaskTracker;
 pub use self::options::RabbitOptions;
 use self::{
     consumer::{Consuming, RabbitConsumer},
-    link::State,
     publisher::Publisher,
     topology::Names,
 };
@@ -51,12 +52,10 @@ pub struct RabbitBus {
 struct Shared {
     options: RabbitOptions,
     names: Names,
-    meter: Meter,
-    /// The two connections.
-    connections: TaskTracker,
-    /// What lives on the connection for consuming.
-    subscriptions: TaskTracker,
-    stage: watch::Sender<Stage>,
+    meter: Arc<Meter>,
+    /// Connections and mailboxes.
+    tasks: TaskTracker,
+    closing: watch::Sender<bool>,
     /// What is wrong, by who found it.
     problems: Mutex<BTreeMap<&'static str, String>>,
     /// The last publish was not confirmed in time.
@@ -66,20 +65,14 @@ struct Shared {
     n_reconnects: AtomicU64,
 }
 
-/// How far the bus is on its way down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Stage {
-    Open,
-    /// Subscriptions send their last acks and end.
-    Draining,
-    /// Connections are closed.
-    Closed,
-}
-
 impl Shared {
-    async fn reached(&self, stage: Stage) {
+    fn is_closing(&self) -> bool {
+        *self.closing.borrow()
+    }
+
+    async fn closing(&self) {
         // An error means that the sender is gone, and the bus with it.
-        let _ = self.stage.subscribe().wait_for(|at| *at >= stage).await;
+        let _ = self.closing.subscribe().wait_for(|closing| *closing).await;
     }
 
     fn set_problem(&self, who: &'static str, problem: Option<String>) {
@@ -112,21 +105,9 @@ impl Shared {
         *self.differs.lock() = Some(sentence.to_owned());
     }
 
-    fn reconnects(&self) {
+    fn count_reconnect(&self) {
         self.n_reconnects.fetch_add(1, Ordering::Relaxed);
         self.meter.reconnects.increment(1);
-    }
-}
-
-impl<T> State<T> {
-    fn why(&self) -> String {
-        match self {
-            Self::Up(_) => "the connection was replaced".to_owned(),
-            Self::New => "not yet connected".to_owned(),
-            Self::Down(why) => format!("no connection: {why}"),
-            Self::Blocked(why) => format!("the broker takes no messages: {why}"),
-            Self::Closed => "the bus is closed".to_owned(),
-        }
     }
 }
 
@@ -142,10 +123,9 @@ impl RabbitBus {
             .map_err(|why: String| BusError(format!("bus address: {why}")))?;
         let shared = Arc::new(Shared {
             names: Names::new(&options.namespace),
-            meter: Meter::new(),
-            connections: TaskTracker::new(),
-            subscriptions: TaskTracker::new(),
-            stage: watch::Sender::new(Stage::Open),
+            meter: Arc::new(Meter::new()),
+            tasks: TaskTracker::new(),
+            closing: watch::Sender::new(false),
             problems: Mutex::new(BTreeMap::from([
                 ("publish", "not yet connected".to_owned()),
                 ("consume", "not yet connected".to_owned()),
@@ -155,14 +135,15 @@ impl RabbitBus {
             n_reconnects: AtomicU64::new(0),
             options,
         });
-        let (publisher, nudges) = Publisher::new(&shared);
         let bus = Arc::new(Self {
-            publisher: Arc::new(publisher),
+            publisher: Arc::new(Publisher::new()),
             consuming: Arc::new(Consuming::new()),
             shared,
         });
-        bus.start(uri, nudges);
-        publisher::first_state(&bus.publisher, bus.shared.options.connect_timeout).await;
+        bus.start(uri);
+        bus.publisher
+            .tried(bus.shared.options.connect_timeout)
+            .await;
         let differs = bus.shared.differs.lock().clone();
         match differs {
             Some(sentence) => Err(BusError(sentence)),
@@ -170,15 +151,15 @@ impl RabbitBus {
         }
     }
 
-    fn start(&self, uri: AMQPUri, nudges: mpsc::Receiver<(Mailbox, Bytes)>) {
+    fn start(&self, uri: AMQPUri) {
         let (shared, publisher) = (self.shared.clone(), self.publisher.clone());
         let publishing_to = uri.clone();
         self.shared
-            .connections
-            .spawn(async move { publisher.run(&shared, &publishing_to, nudges).await });
+            .tasks
+            .spawn(async move { publisher.run(&shared, &publishing_to).await });
         let (shared, consuming) = (self.shared.clone(), self.consuming.clone());
         self.shared
-            .connections
+            .tasks
             .spawn(async move { consuming.run(&shared, &uri).await });
     }
 
@@ -200,7 +181,7 @@ impl RabbitBus {
     async fn publish_checked(&self, batch: &[(Queue, Message)]) -> Result<(), PublishError> {
         check_size(batch)?;
         self.check_queues(batch)?;
-        if *self.shared.stage.borrow() != Stage::Open {
+        if self.shared.is_closing() {
             return Err(PublishError::Unavailable("the bus is closed".to_owned()));
         }
         let timeout = self.shared.options.confirm_timeout;
@@ -240,8 +221,8 @@ impl Bus for RabbitBus {
         if !self.has(queue) {
             return Err(BusError(format!("there is no queue {queue}")));
         }
-        let connection = self.consuming.connection(&self.shared).await?;
-        let subscribe = RabbitConsumer::subscribe(&self.shared, &connection, queue, prefetch);
+        let up = self.consuming.up(&self.shared).await?;
+        let subscribe = RabbitConsumer::subscribe(&self.shared, &up, queue, prefetch);
         match tokio::time::timeout(self.shared.options.connect_timeout, subscribe).await {
             Ok(Ok(consumer)) => Ok(Box::new(consumer)),
             Ok(Err(error)) => Err(BusError(format!("cannot subscribe to {queue}: {error}"))),
@@ -256,13 +237,13 @@ impl Bus for RabbitBus {
             meter::bound_hit("body_bytes_max");
             return;
         }
-        self.publisher.nudge(mailbox, body);
+        self.publisher.nudge(&self.shared, mailbox, &body);
     }
 
     async fn mailbox(&self, mailbox: Mailbox) -> Result<mpsc::Receiver<Bytes>, BusError> {
         let (sender, receiver) = mpsc::channel(self.shared.options.mailbox_max.max(1));
         let (first, opened) = oneshot::channel();
-        self.shared.subscriptions.spawn(mailboxes::listen(
+        self.shared.tasks.spawn(mailboxes::listen(
             self.shared.clone(),
             self.consuming.clone(),
             mailbox,
@@ -293,21 +274,16 @@ impl Bus for RabbitBus {
 
     async fn close(&self) {
         let shared = &self.shared;
-        let settled = self.publisher.settled(shared);
+        let settled = self.publisher.settled();
         let _ = tokio::time::timeout(shared.options.confirm_timeout, settled).await;
-        for (stage, tasks) in [
-            (Stage::Draining, &shared.subscriptions),
-            (Stage::Closed, &shared.connections),
-        ] {
-            shared.stage.send_replace(stage);
-            tasks.close();
-            let _ = tokio::time::timeout(shared.options.connect_timeout, tasks.wait()).await;
-        }
+        shared.closing.send_replace(true);
+        shared.tasks.close();
+        let _ = tokio::time::timeout(shared.options.connect_timeout, shared.tasks.wait()).await;
     }
 }
 
 impl Drop for RabbitBus {
     fn drop(&mut self) {
-        self.shared.stage.send_replace(Stage::Closed);
+        self.shared.closing.send_replace(true);
     }
 }

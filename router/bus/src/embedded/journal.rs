@@ -14,7 +14,7 @@ use patchbay_message::MessageId;
 use rusqlite::{Connection, params};
 use uuid::Uuid;
 
-use crate::{BusError, Message, Queue};
+use crate::{BusError, Message, Queue, intern_kind};
 
 /// Bits of a row number that say the place in the queue; 17 bits above them name the queue.
 const PLACE_BITS: u32 = 44;
@@ -199,7 +199,7 @@ impl Journal {
             bytes += body.len();
             let message = Message {
                 id: MessageId(row.get::<_, Uuid16>(1)?.0),
-                kind: row.get_ref(2)?.as_str()?.into(),
+                kind: intern_kind(row.get_ref(2)?.as_str()?),
                 body,
             };
             let seq = u64::try_from(row.get::<_, i64>(0)? - base).unwrap_or(0);

@@ -1,37 +1,33 @@
 //! The connection for consuming, and subscriptions on it: one AMQP channel each.
 
-use std::{sync::Arc, time::Instant};
+use std::{collections::VecDeque, sync::Arc};
 
+use amq_protocol::uri::AMQPUri;
 use async_trait::async_trait;
-use bytes::Bytes;
-use futures_util::{FutureExt, StreamExt};
-use lapin::{
-    Channel, Connection,
-    message::Delivery as Delivered,
-    options::{
-        BasicAckOptions, BasicConsumeOptions, BasicQosOptions, BasicRejectOptions,
-        QueueDeclareOptions,
-    },
-    types::FieldTable,
-    uri::AMQPUri,
-};
 use parking_lot::Mutex;
-use patchbay_message::MessageId;
 use tokio::sync::{Notify, watch};
 
 use super::{
-    Shared, Stage,
-    acks::Tracker,
-    link::{self, Backoff, State},
+    Shared,
+    acks::{Acker, Subscription},
+    link::{self, Backoff, Ending, State},
+    wire::{CallError, Delivered, Port, Wire},
 };
-use crate::{AckSink, BusError, Consumer, Delivery, Message, Queue};
+use crate::{BusError, Consumer, Delivery, Queue};
 
 /// How health and logs name this connection.
 const ROLE: &str = "consume";
 
 /// The connection all subscriptions share.
 pub(super) struct Consuming {
-    state: watch::Sender<State<Arc<Connection>>>,
+    state: watch::Sender<State<Subscribable>>,
+}
+
+/// A connection, and who gathers the acks on it.
+#[derive(Clone)]
+pub(super) struct Subscribable {
+    pub(super) wire: Arc<Wire>,
+    acker: Arc<Acker>,
 }
 
 impl Consuming {
@@ -45,162 +41,140 @@ impl Consuming {
     pub(super) async fn run(&self, shared: &Shared, uri: &AMQPUri) {
         let mut backoff = Backoff::new(shared.options.backoff);
         loop {
-            let why = self.session(shared, uri, &mut backoff).await;
+            let connect = link::connect(shared, uri, ROLE);
+            let why = match tokio::time::timeout(shared.options.connect_timeout, connect).await {
+                Ok(Ok(wire)) => self.serve(shared, &wire, &mut backoff).await,
+                Ok(Err(why)) => why,
+                Err(_) => "the broker did not answer in time".to_owned(),
+            };
             if !link::go_on(shared, ROLE, &self.state, &mut backoff, why).await {
                 return;
             }
         }
     }
 
-    async fn session(&self, shared: &Shared, uri: &AMQPUri, backoff: &mut Backoff) -> String {
-        let connect = link::connect(uri, &shared.options, ROLE);
-        let connection = match tokio::time::timeout(shared.options.connect_timeout, connect).await {
-            Ok(Ok(connection)) => Arc::new(connection),
-            Ok(Err(error)) => return error.to_string(),
-            Err(_) => return "the broker did not answer in time".to_owned(),
-        };
+    async fn serve(&self, shared: &Shared, wire: &Ending, backoff: &mut Backoff) -> String {
         backoff.reset();
         tracing::info!(role = ROLE, "bus connected");
         shared.set_problem(ROLE, None);
-        self.state.send_replace(State::Up(connection.clone()));
+        let acker = Arc::new(Acker::new(&shared.options));
+        self.state.send_replace(State::Up(Subscribable {
+            wire: Arc::clone(wire),
+            acker: acker.clone(),
+        }));
         tokio::select! {
-            // A connection that never publishes is never blocked in earnest.
-            why = link::watch_over(&connection, |_| {}) => why,
-            () = shared.reached(Stage::Closed) => {
-                let _ = connection.close(200, "closing".into()).await;
+            why = wire.ended() => why,
+            () = acker.run() => unreachable!("it gathers as long as it is polled"),
+            () = shared.closing() => {
+                acker.flush_all();
+                wire.close(shared.options.connect_timeout).await;
                 "closed".to_owned()
             }
         }
     }
 
     /// The connection; waits for one that is being made.
-    pub(super) async fn connection(&self, shared: &Shared) -> Result<Arc<Connection>, BusError> {
+    pub(super) async fn up(&self, shared: &Shared) -> Result<Subscribable, BusError> {
         let mut watch = self.state.subscribe();
         let settled = watch.wait_for(|state| !matches!(state, State::New | State::Down(_)));
-        let _ = tokio::time::timeout(shared.options.connect_timeout, settled).await;
+        let _ = tokio::time::timeout(shared.options.connect_wait, settled).await;
         let state = watch.borrow_and_update().clone();
         match state {
-            State::Up(connection) => Ok(connection),
+            State::Up(up) => Ok(up),
             other => Err(BusError(other.why())),
         }
     }
 
     /// How many messages of a queue are ready to be delivered.
     pub(super) async fn depth(&self, shared: &Shared, queue: Queue) -> Result<u64, BusError> {
-        let failed = |error: lapin::Error| BusError(error.to_string());
-        let connection = self.connection(shared).await?;
-        // A refusal closes the channel it happens on.
-        let channel = connection.create_channel().await.map_err(failed)?;
-        let options = QueueDeclareOptions {
-            passive: true,
-            ..QueueDeclareOptions::default()
+        let look = async {
+            let channel = self.up(shared).await?.wire.calls().await?;
+            channel.look_at_queue(&shared.names.queue(queue)).await
         };
-        let declared = channel
-            .queue_declare(shared.names.queue(queue), options, FieldTable::default())
-            .await
-            .map_err(failed)?;
-        let _ = channel.close(200, "done".into()).await;
-        Ok(declared.message_count().into())
+        match look.await {
+            Ok(declared) => Ok(declared.n_ready.into()),
+            Err(error) => Err(BusError(error.to_string())),
+        }
+    }
+}
+
+impl From<BusError> for CallError {
+    fn from(error: BusError) -> Self {
+        Self::Lost(error.0)
     }
 }
 
 /// A subscription to one queue.
 pub(super) struct RabbitConsumer {
     queue: Queue,
-    /// Always there until the drop.
-    stream: Option<lapin::Consumer>,
-    acks: Arc<Acks>,
+    inbox: Arc<Inbox>,
+    subscription: Arc<Subscription>,
     shared: Arc<Shared>,
 }
 
 impl RabbitConsumer {
     pub(super) async fn subscribe(
         shared: &Arc<Shared>,
-        connection: &Connection,
+        up: &Subscribable,
         queue: Queue,
         prefetch: u16,
-    ) -> Result<Self, lapin::Error> {
-        let channel = connection.create_channel().await?;
-        channel
-            .basic_qos(prefetch.max(1), BasicQosOptions::default())
-            .await?;
-        let stream = channel
-            .basic_consume(
-                shared.names.queue(queue),
-                "".into(),
-                BasicConsumeOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
-        let acks = Arc::new(Acks {
-            state: Mutex::new(AckState::default()),
-            wake: Notify::new(),
-            many: Notify::new(),
-            shared: shared.clone(),
-        });
-        shared.subscriptions.spawn(acks.clone().send(channel));
+    ) -> Result<Self, CallError> {
+        let inbox = Arc::new(Inbox::default());
+        let channel = up.wire.channel(inbox.clone()).await?;
+        channel.prefetch(prefetch.max(1)).await?;
+        channel.consume(&shared.names.queue(queue), false).await?;
+        let meter = shared.meter.clone();
+        let subscription = Subscription::new(channel, up.acker.clone(), meter);
         Ok(Self {
             queue,
-            stream: Some(stream),
-            acks,
+            inbox,
+            subscription,
             shared: shared.clone(),
         })
     }
 
-    fn lost(&self, why: &str) -> BusError {
-        BusError(format!("subscription to {} lost: {why}", self.queue))
+    /// Hands out what came; what is not ours goes to the broker's dead letters.
+    fn admit(&self, delivered: Vec<Delivered>) -> Vec<Delivery> {
+        let (mut deliveries, mut foreign) = (Vec::with_capacity(delivered.len()), Vec::new());
+        let mut n_redelivered = 0;
+        for delivered in delivered {
+            let (tag, redelivered) = (delivered.tag, delivered.redelivered);
+            match delivered.into_message() {
+                Some(message) => {
+                    n_redelivered += usize::from(redelivered);
+                    let sink = self.subscription.clone();
+                    deliveries.push(Delivery::new(message, redelivered, tag, sink));
+                }
+                None => {
+                    tracing::warn!(queue = %self.queue, "foreign message rejected");
+                    foreign.push(tag);
+                }
+            }
+        }
+        self.subscription
+            .opened(deliveries.iter().map(Delivery::tag), &foreign);
+        let meter = &self.shared.meter;
+        meter.delivered(self.queue, deliveries.len(), n_redelivered);
+        deliveries
     }
-
-    /// Hands a message out; one that is not ours goes to the broker's dead letters.
-    fn admit(&self, delivered: Delivered) -> Option<Delivery> {
-        let tag = delivered.delivery_tag;
-        let redelivered = delivered.redelivered;
-        let Some(message) = message_of(delivered) else {
-            tracing::warn!(queue = %self.queue, "foreign message rejected");
-            self.acks.reject(tag);
-            return None;
-        };
-        self.acks.state.lock().tracker.opened(tag);
-        Some(Delivery::new(message, redelivered, tag, self.acks.clone()))
-    }
-}
-
-fn message_of(delivered: Delivered) -> Option<Message> {
-    let properties = &delivered.properties;
-    let id: MessageId = properties.message_id().as_ref()?.as_str().parse().ok()?;
-    let kind = properties.kind().as_ref()?.as_str().into();
-    Some(Message {
-        id,
-        kind,
-        body: Bytes::from(delivered.data),
-    })
 }
 
 #[async_trait]
 impl Consumer for RabbitConsumer {
     async fn recv(&mut self, max: usize) -> Result<Vec<Delivery>, BusError> {
         loop {
-            let stream = self.stream.as_mut().expect("it is there until the drop");
-            let first = match stream.next().await {
-                Some(Ok(first)) => first,
-                Some(Err(error)) => return Err(self.lost(&error.to_string())),
-                None => return Err(self.lost("the broker cancelled it")),
-            };
-            let mut deliveries: Vec<Delivery> = self.admit(first).into_iter().collect();
-            while deliveries.len() < max {
-                // An end shows again at the next call.
-                let stream = self.stream.as_mut().expect("it is there until the drop");
-                let Some(Some(Ok(next))) = stream.next().now_or_never() else {
-                    break;
-                };
-                deliveries.extend(self.admit(next));
-            }
-            if !deliveries.is_empty() {
-                let n_redelivered = deliveries.iter().filter(|d| d.redelivered).count();
-                self.shared
-                    .meter
-                    .delivered(self.queue, deliveries.len(), n_redelivered);
-                return Ok(deliveries);
+            match self.inbox.take(max.max(1)) {
+                Ok(delivered) if delivered.is_empty() => self.inbox.wake.notified().await,
+                Ok(delivered) => {
+                    let deliveries = self.admit(delivered);
+                    if !deliveries.is_empty() {
+                        return Ok(deliveries);
+                    }
+                }
+                Err(why) => {
+                    let queue = self.queue;
+                    return Err(BusError(format!("subscription to {queue} lost: {why}")));
+                }
             }
         }
     }
@@ -208,137 +182,47 @@ impl Consumer for RabbitConsumer {
 
 impl Drop for RabbitConsumer {
     fn drop(&mut self) {
-        let mut state = self.acks.state.lock();
-        state.ended = self.stream.take();
-        self.shared.meter.settled(state.tracker.n_open());
-        drop(state);
-        self.acks.wake.notify_one();
-        self.acks.many.notify_one();
+        self.subscription.end();
     }
 }
 
-/// Gathers the acks of one subscription and sends them.
-struct Acks {
-    state: Mutex<AckState>,
-    /// There is something to send, or the subscription ended.
+/// What came and was not yet handed out; the port of the channel. Bounded by the prefetch.
+#[derive(Default)]
+struct Inbox {
+    state: Mutex<InboxState>,
     wake: Notify,
-    /// There is enough to send it now.
-    many: Notify,
-    shared: Arc<Shared>,
 }
 
 #[derive(Default)]
-struct AckState {
-    tracker: Tracker,
-    rejects: Vec<u64>,
-    /// The consumer was dropped. Its stream is kept until the channel is closed, because dropping
-    /// that cancels it: the broker would then hand the queue to the next consumer before it has
-    /// what this one did not ack, out of order.
-    ended: Option<lapin::Consumer>,
+struct InboxState {
+    delivered: VecDeque<Delivered>,
+    ended: Option<String>,
 }
 
-impl AckSink for Acks {
-    fn ack(&self, tag: u64) {
+impl Inbox {
+    /// Up to `max` of what is there; nothing more once the channel has ended, since acks of it
+    /// would be in vain.
+    fn take(&self, max: usize) -> Result<Vec<Delivered>, String> {
         let mut state = self.state.lock();
-        // Once the consumer has gone its messages belong to the next one.
-        if state.ended.is_some() || !state.tracker.done(tag) {
-            return;
+        if let Some(why) = &state.ended {
+            return Err(why.clone());
         }
-        let n_waiting = state.tracker.n_waiting();
-        drop(state);
-        self.shared.meter.settled(1);
-        if n_waiting == 1 {
-            self.wake.notify_one();
-        }
-        if n_waiting >= self.shared.options.ack_batch_max {
-            self.many.notify_one();
-        }
+        let n = max.min(state.delivered.len());
+        Ok(state.delivered.drain(..n).collect())
     }
 }
 
-impl Acks {
-    fn reject(&self, tag: u64) {
-        self.state.lock().rejects.push(tag);
+impl Port for Inbox {
+    fn delivered(&self, delivered: Delivered) {
+        self.state.lock().delivered.push_back(delivered);
+    }
+
+    fn flush(&self) {
         self.wake.notify_one();
     }
 
-    /// Sends until the subscription ends, then closes its channel, which returns what was not acked.
-    async fn send(self: Arc<Self>, channel: Channel) {
-        let options = &self.shared.options;
-        let mut straggling_since: Option<Instant> = None;
-        loop {
-            tokio::select! {
-                () = self.wake.notified() => {}
-                () = self.shared.reached(Stage::Draining) => {}
-            }
-            tokio::select! {
-                () = tokio::time::sleep(options.ack_interval) => {}
-                () = self.many.notified() => {}
-                () = self.shared.reached(Stage::Draining) => {}
-            }
-            let waited =
-                straggling_since.is_some_and(|at| at.elapsed() >= options.ack_straggler_wait);
-            let draining = *self.shared.stage.borrow() >= Stage::Draining;
-            let (round, ended) = self.take(waited || draining);
-            if round.send(&channel).await.is_err() {
-                return;
-            }
-            if ended || draining {
-                let _ = channel.close(200, "unsubscribed".into()).await;
-                return;
-            }
-            if self.state.lock().tracker.n_waiting() > 0 {
-                straggling_since.get_or_insert_with(Instant::now);
-                self.wake.notify_one();
-            } else {
-                straggling_since = None;
-            }
-        }
-    }
-
-    fn take(&self, singly: bool) -> (Round, bool) {
-        let mut state = self.state.lock();
-        let prefix = state.tracker.prefix();
-        let ended = state.ended.is_some();
-        let singles = if singly || ended {
-            state.tracker.singles().into_iter().collect()
-        } else {
-            Vec::new()
-        };
-        let round = Round {
-            prefix,
-            singles,
-            rejects: std::mem::take(&mut state.rejects),
-        };
-        (round, ended)
-    }
-}
-
-/// What is sent at once.
-struct Round {
-    prefix: Option<u64>,
-    singles: Vec<u64>,
-    rejects: Vec<u64>,
-}
-
-impl Round {
-    async fn send(self, channel: &Channel) -> Result<(), lapin::Error> {
-        // Rejects first: the prefix would ack them.
-        for tag in self.rejects {
-            channel
-                .basic_reject(tag, BasicRejectOptions { requeue: false })
-                .await?;
-        }
-        if let Some(tag) = self.prefix {
-            channel
-                .basic_ack(tag, BasicAckOptions { multiple: true })
-                .await?;
-        }
-        for tag in self.singles {
-            channel
-                .basic_ack(tag, BasicAckOptions { multiple: false })
-                .await?;
-        }
-        Ok(())
+    fn ended(&self, why: &str) {
+        self.state.lock().ended = Some(why.to_owned());
+        self.wake.notify_one();
     }
 }

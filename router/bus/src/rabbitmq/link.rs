@@ -1,18 +1,11 @@
 //! A connection that is kept up: made at the start, and again after every loss, for ever.
-//!
-//! Own supervision rather than lapin's recovery: we decide how long anything waits, and an outage is
-//! seen at once, by publishers, by consumers and by health.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Deref, sync::Arc, time::Duration};
 
-use futures_util::StreamExt;
-use lapin::{
-    Connection, ConnectionBuilder, ConnectionProperties, Event, tcp::OwnedTLSConfig,
-    types::LongString, uri::AMQPUri,
-};
+use amq_protocol::uri::AMQPUri;
 use tokio::sync::watch;
 
-use super::{Shared, Stage, options::RabbitOptions};
+use super::{Shared, wire::Wire};
 
 /// How a connection is.
 #[derive(Debug, Clone)]
@@ -28,31 +21,43 @@ pub(super) enum State<T> {
     Closed,
 }
 
-/// Makes one connection.
-pub(super) async fn connect(
-    uri: &AMQPUri,
-    options: &RabbitOptions,
-    role: &str,
-) -> Result<Connection, lapin::Error> {
-    let mut uri = uri.clone();
-    uri.query.heartbeat.get_or_insert(options.heartbeat_s);
-    let connect_timeout_ms = u64::try_from(options.connect_timeout.as_millis()).unwrap_or(u64::MAX);
-    uri.query
-        .connection_timeout
-        .get_or_insert(connect_timeout_ms);
+impl<T> State<T> {
+    /// Why it cannot be used.
+    pub(super) fn why(&self) -> String {
+        match self {
+            Self::New => "not yet connected".to_owned(),
+            Self::Up(_) => "the connection was replaced".to_owned(),
+            Self::Down(why) => format!("no connection: {why}"),
+            Self::Blocked(why) => format!("the broker takes no messages: {why}"),
+            Self::Closed => "the bus is closed".to_owned(),
+        }
+    }
+}
+
+/// A connection that ends when this is dropped; its tasks would keep it otherwise.
+pub(super) struct Ending(Arc<Wire>);
+
+impl Deref for Ending {
+    type Target = Arc<Wire>;
+    fn deref(&self) -> &Arc<Wire> {
+        &self.0
+    }
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        self.0.end("the connection was given up");
+    }
+}
+
+/// Makes one connection, named after its role.
+pub(super) async fn connect(shared: &Shared, uri: &AMQPUri, role: &str) -> Result<Ending, String> {
+    let options = &shared.options;
     let name = format!("{} {role}", options.connection_name);
-    let tls = OwnedTLSConfig {
-        identity: None,
-        cert_chain: options.ca_pem.clone(),
-    };
-    ConnectionBuilder::new()?
-        .with_uri(uri)
-        .with_properties(
-            ConnectionProperties::default().with_connection_name(LongString::from(name)),
-        )
-        .with_tls_config(tls)
-        .connect()
+    let ca_pem = options.ca_pem.as_deref();
+    Wire::open(uri, &name, options.heartbeat_s, ca_pem, &shared.tasks)
         .await
+        .map(Ending)
 }
 
 /// Pauses between attempts: doubling, with jitter, bounded.
@@ -84,27 +89,6 @@ impl Backoff {
     }
 }
 
-/// How often a connection is looked at besides listening to it.
-const LOOK_EVERY: Duration = Duration::from_secs(1);
-
-/// Waits for the end of a connection, passing on when the broker blocks and unblocks it.
-pub(super) async fn watch_over(
-    connection: &Connection,
-    mut blocked: impl FnMut(Option<String>),
-) -> String {
-    let mut events = std::pin::pin!(connection.events_listener());
-    while connection.status().connected() {
-        match tokio::time::timeout(LOOK_EVERY, events.next()).await {
-            Ok(Some(Event::ConnectionBlocked(reason))) => blocked(Some(reason)),
-            Ok(Some(Event::ConnectionUnblocked)) => blocked(None),
-            Ok(Some(Event::Error(error))) => return error.to_string(),
-            Ok(None) => break,
-            Ok(Some(_)) | Err(_) => {}
-        }
-    }
-    "the connection was closed".to_owned()
-}
-
 /// After a session ended: tells why, pauses, and says whether to begin another.
 pub(super) async fn go_on<T>(
     shared: &Shared,
@@ -113,16 +97,16 @@ pub(super) async fn go_on<T>(
     backoff: &mut Backoff,
     why: String,
 ) -> bool {
-    if *shared.stage.borrow() != Stage::Closed {
+    if !shared.is_closing() {
         tracing::warn!(role, %why, "bus connection lost");
         shared.set_problem(role, Some(format!("no connection to {role}: {why}")));
         state.send_replace(State::Down(why.into()));
         tokio::select! {
             () = tokio::time::sleep(backoff.pause()) => {
-                shared.reconnects();
+                shared.count_reconnect();
                 return true;
             }
-            () = shared.reached(Stage::Closed) => {}
+            () = shared.closing() => {}
         }
     }
     state.send_replace(State::Closed);

@@ -1,18 +1,36 @@
 //! Lossy addresses on the broker: an exclusive queue per listener, made anew after every loss.
 
-use std::{sync::Arc, time::Duration};
+use std::sync::Arc;
 
+use amq_protocol::types::{AMQPValue, FieldTable};
 use bytes::Bytes;
-use futures_util::StreamExt;
-use lapin::{
-    Channel, Connection,
-    options::{BasicConsumeOptions, QueueBindOptions, QueueDeclareOptions},
-    types::{AMQPValue, FieldTable, ShortString},
-};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{Notify, mpsc, oneshot};
 
-use super::{Shared, Stage, consumer::Consuming, link::Backoff};
+use super::{
+    Shared,
+    consumer::Consuming,
+    link::Backoff,
+    wire::{CallError, Channel, Delivered, Lifetime, Port},
+};
 use crate::{BusError, Mailbox, meter};
+
+/// Passes on what fits; what does not is lost.
+struct Listener {
+    sender: mpsc::Sender<Bytes>,
+    lost: Notify,
+}
+
+impl Port for Listener {
+    fn delivered(&self, delivered: Delivered) {
+        if let Err(mpsc::error::TrySendError::Full(_)) = self.sender.try_send(delivered.body) {
+            meter::bound_hit("mailbox_max");
+        }
+    }
+
+    fn ended(&self, _why: &str) {
+        self.lost.notify_one();
+    }
+}
 
 /// Listens until the receiver is dropped or the bus closed. `first` learns of the first attempt.
 pub(super) async fn listen(
@@ -22,116 +40,78 @@ pub(super) async fn listen(
     sender: mpsc::Sender<Bytes>,
     first: oneshot::Sender<Result<(), BusError>>,
 ) {
-    let mut first = Some(first);
-    let mut backoff = Backoff::new(shared.options.backoff);
-    loop {
-        let result = tokio::select! {
-            result = subscribe(&shared, &consuming, &mailbox) => result,
-            () = sender.closed() => return,
-            () = shared.reached(Stage::Draining) => return,
-        };
-        // Kept until the listening ends: dropping the last handle of a channel does not close it.
-        let result = match result {
-            Ok((channel, stream)) => {
-                backoff.reset();
-                if let Some(first) = first.take() {
-                    let _ = first.send(Ok(()));
-                }
-                let lost = tokio::select! {
-                    () = forward(stream, &sender) => true,
-                    () = sender.closed() => false,
-                    () = shared.reached(Stage::Draining) => false,
-                };
-                if !lost {
-                    let _ = channel.close(200, "not listening".into()).await;
-                    return;
-                }
-                Err(BusError("the broker cancelled it".to_owned()))
-            }
-            Err(error) => Err::<(), BusError>(error),
-        };
-        if let Err(error) = result {
-            if let Some(first) = first.take() {
-                let _ = first.send(Err(error));
-                return;
-            }
-            tracing::debug!(%error, "mailbox lost");
-        }
-        let pause: Duration = backoff.pause();
-        tokio::select! {
-            () = tokio::time::sleep(pause) => {}
-            () = sender.closed() => return,
-            () = shared.reached(Stage::Draining) => return,
-        }
+    let closed = sender.clone();
+    let listening = listen_on(&shared, &consuming, &mailbox, sender, first);
+    tokio::select! {
+        () = listening => {}
+        () = closed.closed() => {}
+        () = shared.closing() => {}
     }
 }
 
-/// Passes on what fits; what does not is lost.
-async fn forward(mut stream: lapin::Consumer, sender: &mpsc::Sender<Bytes>) {
-    while let Some(Ok(delivered)) = stream.next().await {
-        if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(delivered.data.into()) {
-            meter::bound_hit("mailbox_max");
-        }
-    }
-}
-
-async fn subscribe(
+async fn listen_on(
     shared: &Shared,
     consuming: &Consuming,
     mailbox: &Mailbox,
-) -> Result<(Channel, lapin::Consumer), BusError> {
-    let connection = consuming.connection(shared).await?;
-    bind(shared, &connection, mailbox)
-        .await
-        .map_err(|error| BusError(error.to_string()))
+    sender: mpsc::Sender<Bytes>,
+    first: oneshot::Sender<Result<(), BusError>>,
+) {
+    let mut first = Some(first);
+    let mut backoff = Backoff::new(shared.options.backoff);
+    loop {
+        let listener = Arc::new(Listener {
+            sender: sender.clone(),
+            lost: Notify::new(),
+        });
+        match (
+            open(shared, consuming, mailbox, &listener).await,
+            first.take(),
+        ) {
+            (Ok(_channel), first) => {
+                if let Some(first) = first {
+                    let _ = first.send(Ok(()));
+                }
+                backoff.reset();
+                listener.lost.notified().await;
+            }
+            (Err(error), Some(first)) => {
+                let _ = first.send(Err(BusError(error.to_string())));
+                return;
+            }
+            (Err(error), None) => tracing::debug!(%error, "mailbox not open"),
+        }
+        tokio::time::sleep(backoff.pause()).await;
+    }
 }
 
-async fn bind(
+async fn open(
     shared: &Shared,
-    connection: &Connection,
+    consuming: &Consuming,
     mailbox: &Mailbox,
-) -> Result<(Channel, lapin::Consumer), lapin::Error> {
-    let channel = connection.create_channel().await?;
-    let name: ShortString = match mailbox {
+    listener: &Arc<Listener>,
+) -> Result<Channel, CallError> {
+    let wire = consuming.up(shared).await?.wire;
+    let channel = wire.channel(listener.clone()).await?;
+    let name = match mailbox {
         Mailbox::Gateway(instance) => shared.names.live(instance),
         // The broker finds a name.
-        Mailbox::Event(_) => "".into(),
-    };
-    let options = QueueDeclareOptions {
-        exclusive: true,
-        auto_delete: true,
-        ..QueueDeclareOptions::default()
+        Mailbox::Event(_) => String::new(),
     };
     let mut arguments = FieldTable::default();
     let mailbox_max = i64::try_from(shared.options.mailbox_max).unwrap_or(i64::MAX);
     arguments.insert("x-max-length".into(), AMQPValue::LongLongInt(mailbox_max));
-    let queue = channel.queue_declare(name, options, arguments).await?;
+    let queue = channel
+        .declare_queue(&name, Lifetime::Exclusive, arguments)
+        .await?
+        .name;
     if let Mailbox::Event(kind) = mailbox {
         let key = match kind.as_str() {
             "*" => "event.#".to_owned(),
             kind => format!("event.{kind}"),
         };
-        channel
-            .queue_bind(
-                queue.name().clone(),
-                shared.names.events(),
-                key.into(),
-                QueueBindOptions::default(),
-                FieldTable::default(),
-            )
-            .await?;
+        let events = shared.names.events();
+        channel.bind(queue.as_str(), &events, &key).await?;
     }
-    let options = BasicConsumeOptions {
-        no_ack: true,
-        ..BasicConsumeOptions::default()
-    };
-    let stream = channel
-        .basic_consume(
-            queue.name().clone(),
-            "".into(),
-            options,
-            FieldTable::default(),
-        )
-        .await?;
-    Ok((channel, stream))
+    channel.consume(queue.as_str(), true).await?;
+    Ok(channel)
 }

@@ -30,10 +30,10 @@ pub struct RabbitOptions {
     pub backoff: (Duration, Duration),
     /// How long a publish waits for a connection that is just being made.
     pub connect_wait: Duration,
-    /// Messages published and not yet confirmed; past it publishers wait.
+    /// Messages of one queue published and not yet confirmed; past it publishers wait.
     pub window: u32,
-    /// Bytes of bodies published and not yet confirmed.
-    pub in_flight_bytes_max: u32,
+    /// Bytes of bodies of one queue published and not yet confirmed.
+    pub window_bytes: u32,
     /// A publish not confirmed after this long is reported as unavailable.
     pub confirm_timeout: Duration,
     /// How long acks are gathered.
@@ -43,8 +43,8 @@ pub struct RabbitOptions {
     /// How long one delivery without an ack may hold up the acks of later ones before these are
     /// sent singly.
     pub ack_straggler_wait: Duration,
-    /// Nudges waiting for the connection; past it they are dropped.
-    pub nudges_max: usize,
+    /// Bytes waiting for the connection past which nudges are dropped.
+    pub nudge_backlog_bytes_max: usize,
     /// Messages a mailbox holds for a slow listener.
     pub mailbox_max: usize,
     /// Further certificate authorities for `amqps`, PEM; the system's are always trusted.
@@ -66,12 +66,12 @@ impl Default for RabbitOptions {
             backoff: (Duration::from_millis(100), Duration::from_secs(5)),
             connect_wait: Duration::from_secs(1),
             window: 2048,
-            in_flight_bytes_max: 32 * 1024 * 1024,
+            window_bytes: 8 * 1024 * 1024,
             confirm_timeout: Duration::from_secs(10),
             ack_interval: Duration::from_millis(5),
             ack_batch_max: 500,
             ack_straggler_wait: Duration::from_millis(50),
-            nudges_max: 4096,
+            nudge_backlog_bytes_max: 1024 * 1024,
             mailbox_max: 1024,
             ca_pem: None,
         }

@@ -1,69 +1,79 @@
-//! The connection for publishing: confirms pipelined within a window, and nudges beside them.
+//! The connection for publishing: one AMQP channel per queue, so that a queue that is slow to
+//! confirm holds up no other, all of them written in common batches; and nudges beside them.
 
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use amq_protocol::uri::AMQPUri;
 use bytes::Bytes;
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
-    options::{BasicPublishOptions, ConfirmSelectOptions},
-    types::{AMQPValue, FieldTable, LongString, ShortString},
-    uri::AMQPUri,
-};
-use tokio::sync::{Notify, Semaphore, mpsc, watch};
+use futures_util::future::try_join_all;
+use tokio::sync::{Notify, watch};
 
 use super::{
-    Shared, Stage,
-    link::{self, Backoff, State},
+    Shared,
+    confirms::{Confirms, Job},
+    link::{self, Backoff, Ending, State},
     topology::{self, DeclareError},
+    wire::{CallError, Channel, Frames, Port, Properties, Wire},
 };
 use crate::{Mailbox, Message, PublishError, Queue, meter};
 
-/// AMQP's delivery mode for what is written to disk.
-const PERSISTENT: u8 = 2;
 /// How health and logs name this connection.
 const ROLE: &str = "publish";
 
 pub(super) struct Publisher {
-    state: watch::Sender<State<Channel>>,
-    window: Semaphore,
-    bytes: Semaphore,
+    state: watch::Sender<State<Arc<Lines>>>,
     /// A queue is missing: declare again.
-    missing: Notify,
-    nudges: mpsc::Sender<(Mailbox, Bytes)>,
+    missing: Arc<Notify>,
+}
+
+/// What publishing needs, for the life of one connection.
+pub(super) struct Lines {
+    wire: Arc<Wire>,
+    lines: HashMap<Queue, Line>,
+    nudging: Channel,
+}
+
+struct Line {
+    name: String,
+    channel: Channel,
+    confirms: Arc<Confirms>,
+}
+
+/// The port of the channel for nudges: without it the connection is not whole.
+struct Nudging(std::sync::Weak<Wire>);
+
+impl Port for Nudging {
+    fn ended(&self, why: &str) {
+        if let Some(wire) = self.0.upgrade() {
+            wire.end(why);
+        }
+    }
 }
 
 impl Publisher {
-    /// The publisher, and the nudges that [`Self::run`] sends.
-    pub(super) fn new(shared: &Shared) -> (Self, mpsc::Receiver<(Mailbox, Bytes)>) {
-        let (nudges, receiver) = mpsc::channel(shared.options.nudges_max.max(1));
-        let publisher = Self {
+    pub(super) fn new() -> Self {
+        Self {
             state: watch::Sender::new(State::New),
-            window: Semaphore::new(shared.options.window.max(1) as usize),
-            bytes: Semaphore::new(shared.options.in_flight_bytes_max as usize),
-            missing: Notify::new(),
-            nudges,
-        };
-        (publisher, receiver)
+            missing: Arc::default(),
+        }
     }
 
-    /// How the connection is; resolves again at every change.
-    pub(super) fn watch(&self) -> watch::Receiver<State<Channel>> {
-        self.state.subscribe()
+    /// Waits until the first attempt to connect has succeeded or failed.
+    pub(super) async fn tried(&self, patience: Duration) {
+        let mut watch = self.state.subscribe();
+        let tried = watch.wait_for(|state| !matches!(state, State::New));
+        let _ = tokio::time::timeout(patience, tried).await;
     }
 
     /// Keeps the connection up until the bus is closed.
-    pub(super) async fn run(
-        &self,
-        shared: &Shared,
-        uri: &AMQPUri,
-        mut nudges: mpsc::Receiver<(Mailbox, Bytes)>,
-    ) {
+    pub(super) async fn run(&self, shared: &Shared, uri: &AMQPUri) {
         let mut backoff = Backoff::new(shared.options.backoff);
         loop {
-            let why = match self.open(shared, uri).await {
-                Ok(connection) => {
-                    self.serve(shared, &connection, &mut backoff, &mut nudges)
-                        .await
-                }
-                Err(why) => why,
+            let patience = shared.options.connect_timeout;
+            let why = match tokio::time::timeout(patience, self.open(shared, uri)).await {
+                Ok(Ok((wire, lines))) => self.serve(shared, &wire, lines, &mut backoff).await,
+                Ok(Err(why)) => why,
+                Err(_) => "the broker did not answer in time".to_owned(),
             };
             if !link::go_on(shared, ROLE, &self.state, &mut backoff, why).await {
                 return;
@@ -71,48 +81,65 @@ impl Publisher {
         }
     }
 
-    async fn open(&self, shared: &Shared, uri: &AMQPUri) -> Result<Connection, String> {
-        let options = &shared.options;
-        let open = async {
-            let connection = link::connect(uri, options, ROLE)
-                .await
-                .map_err(|error| error.to_string())?;
-            declare(shared, &connection).await?;
-            Ok(connection)
+    async fn open(&self, shared: &Shared, uri: &AMQPUri) -> Result<(Ending, Lines), String> {
+        let wire = link::connect(shared, uri, ROLE).await?;
+        declare(shared, &wire).await?;
+        let failed = |error: CallError| error.to_string();
+        let queues = topology::queues(&shared.options);
+        let lines = try_join_all(queues.map(|queue| self.open_line(shared, &wire, queue)));
+        let nudging = Arc::new(Nudging(Arc::downgrade(&wire)));
+        let lines = Lines {
+            lines: lines.await.map_err(failed)?.into_iter().collect(),
+            nudging: wire.channel(nudging).await.map_err(failed)?,
+            wire: wire.clone(),
         };
-        tokio::time::timeout(options.connect_timeout, open)
-            .await
-            .unwrap_or_else(|_| Err("the broker did not answer in time".to_owned()))
+        Ok((wire, lines))
+    }
+
+    async fn open_line(
+        &self,
+        shared: &Shared,
+        wire: &Arc<Wire>,
+        queue: Queue,
+    ) -> Result<(Queue, Line), CallError> {
+        let missing = self.missing.clone();
+        let confirms = Arc::new(Confirms::new(queue, &shared.options, missing, wire));
+        let channel = wire.channel(confirms.clone()).await?;
+        channel.select_confirms().await?;
+        let line = Line {
+            name: shared.names.queue(queue),
+            channel,
+            confirms,
+        };
+        Ok((queue, line))
     }
 
     async fn serve(
         &self,
         shared: &Shared,
-        connection: &Connection,
+        wire: &Arc<Wire>,
+        lines: Lines,
         backoff: &mut Backoff,
-        nudges: &mut mpsc::Receiver<(Mailbox, Bytes)>,
     ) -> String {
-        let (channel, nudging) = match channels(connection).await {
-            Ok(channels) => channels,
-            Err(error) => return error.to_string(),
-        };
         backoff.reset();
         tracing::info!(role = ROLE, "bus connected");
-        let blocked = |reason: Option<String>| {
+        let lines = Arc::new(lines);
+        let mut blocked = wire.blocked();
+        let why = loop {
+            let reason = blocked.borrow_and_update().clone();
             shared.set_blocked(reason.as_deref());
             self.state.send_replace(match reason {
-                Some(reason) => State::Blocked(reason.into()),
-                None => State::Up(channel.clone()),
+                Some(reason) => State::Blocked(reason),
+                None => State::Up(lines.clone()),
             });
-        };
-        blocked(None);
-        let why = tokio::select! {
-            why = link::watch_over(connection, blocked) => why,
-            why = self.declare_missing(shared, connection) => why,
-            why = send_nudges(shared, &nudging, nudges) => why,
-            () = shared.reached(Stage::Closed) => {
-                let _ = connection.close(200, "closing".into()).await;
-                "closed".to_owned()
+            tokio::select! {
+                _ = blocked.changed() => {}
+                why = wire.ended() => break why,
+                why = self.declare_missing(shared, wire) => break why,
+                () = shared.closing() => {
+                    wire.close(shared.options.connect_timeout).await;
+                    break "closed".to_owned();
+                }
             }
         };
         shared.set_blocked(None);
@@ -120,10 +147,10 @@ impl Publisher {
     }
 
     /// Declares again what somebody deleted.
-    async fn declare_missing(&self, shared: &Shared, connection: &Connection) -> String {
+    async fn declare_missing(&self, shared: &Shared, wire: &Arc<Wire>) -> String {
         loop {
             self.missing.notified().await;
-            if let Err(why) = declare(shared, connection).await {
+            if let Err(why) = declare(shared, wire).await {
                 return why;
             }
         }
@@ -135,100 +162,114 @@ impl Publisher {
         shared: &Shared,
         batch: &[(Queue, Message)],
     ) -> Result<(), PublishError> {
-        let options = &shared.options;
-        let n = u32::try_from(batch.len()).unwrap_or(u32::MAX);
-        let bytes: usize = batch.iter().map(|(_, message)| message.body.len()).sum();
-        let bytes = u32::try_from(bytes).unwrap_or(u32::MAX);
-        let mut watch = self.watch();
-        let channel = ready(&mut watch, options.connect_wait).await?;
-        let confirmed = async {
-            // A batch beyond a bound goes alone.
-            let closed = |_| PublishError::Unavailable("the bus is closed".to_owned());
-            let n = n.min(options.window.max(1));
-            let bytes = bytes.min(options.in_flight_bytes_max);
-            let _room = self.window.acquire_many(n).await.map_err(closed)?;
-            let _bytes = self.bytes.acquire_many(bytes).await.map_err(closed)?;
-            self.send(shared, &channel, batch).await
-        };
+        let mut watch = self.state.subscribe();
+        let lines = ready(&mut watch, shared.options.connect_wait).await?;
         tokio::select! {
-            result = confirmed => result,
+            biased;
+            result = lines.publish(shared, batch) => result,
             why = not_ready(&mut watch) => Err(PublishError::Unavailable(why)),
         }
     }
 
-    async fn send(
+    /// Waits until everything is confirmed that was published so far.
+    pub(super) async fn settled(&self) {
+        let State::Up(lines) = self.state.borrow().clone() else {
+            return;
+        };
+        for line in lines.lines.values() {
+            line.confirms.settled().await;
+        }
+    }
+
+    /// Sends a nudge, or drops it.
+    pub(super) fn nudge(&self, shared: &Shared, mailbox: &Mailbox, body: &Bytes) {
+        let State::Up(lines) = &*self.state.borrow() else {
+            return;
+        };
+        if lines.wire.backlog() > shared.options.nudge_backlog_bytes_max {
+            meter::bound_hit("nudge_backlog_bytes_max");
+            return;
+        }
+        let (exchange, key) = shared.names.route(mailbox);
+        let channel = lines.nudging.number();
+        let mut frames = Frames::default();
+        frames.publish(channel, &exchange, &key, false);
+        frames.lossy_content(channel, body, lines.wire.frame_max());
+        lines.nudging.send(&frames);
+    }
+}
+
+/// What of a batch goes to one queue.
+struct Part<'a> {
+    queue: Queue,
+    line: &'a Line,
+    frames: Frames,
+    messages: Vec<&'a Message>,
+    n_bytes: usize,
+}
+
+impl Lines {
+    async fn publish(
         &self,
         shared: &Shared,
-        channel: &Channel,
         batch: &[(Queue, Message)],
     ) -> Result<(), PublishError> {
-        let failed = |error: lapin::Error| PublishError::Unavailable(error.to_string());
-        let mut confirms = Vec::with_capacity(batch.len());
+        let parts = self.parts(&shared.options.connection_name, batch);
+        let mut reserved = Vec::with_capacity(parts.len());
+        for part in &parts {
+            let n = part.messages.len();
+            reserved.push(part.line.confirms.reserve(n, part.n_bytes).await);
+        }
+        let (job, outcome) = Job::new(batch.len());
+        for (part, reserved) in parts.iter().zip(reserved) {
+            let send = || part.line.channel.send(&part.frames);
+            let confirms = &part.line.confirms;
+            confirms.publish(&part.messages, reserved, &job, send);
+        }
+        let lost = || PublishError::Unavailable("the connection is lost".to_owned());
+        outcome.await.map_err(|_| lost())?
+    }
+
+    /// Sorted by queue: everyone waits for room in the same order.
+    fn parts<'a>(&'a self, source: &str, batch: &'a [(Queue, Message)]) -> Vec<Part<'a>> {
+        let mut parts: Vec<Part<'a>> = Vec::new();
         for (queue, message) in batch {
-            let options = BasicPublishOptions {
-                mandatory: true,
-                ..BasicPublishOptions::default()
-            };
-            let confirm = channel
-                .basic_publish(
-                    "".into(),
-                    shared.names.queue(*queue),
-                    options,
-                    &message.body,
-                    properties(message, &shared.options.connection_name),
-                )
-                .await
-                .map_err(failed)?;
-            confirms.push((*queue, confirm));
+            let at = parts.iter().position(|part| part.queue == *queue);
+            let at = at.unwrap_or_else(|| {
+                parts.push(Part {
+                    queue: *queue,
+                    line: &self.lines[queue],
+                    frames: Frames::default(),
+                    messages: Vec::new(),
+                    n_bytes: 0,
+                });
+                parts.len() - 1
+            });
+            parts[at].add(source, message, self.wire.frame_max());
         }
-        let mut result = Ok(());
-        for (queue, confirm) in confirms {
-            match confirm.await.map_err(failed)? {
-                Confirmation::Ack(None) => {}
-                // The broker confirms what it could not route, and gives it back.
-                Confirmation::Ack(Some(_)) | Confirmation::Nack(Some(_)) => {
-                    self.missing.notify_one();
-                    result = Err(PublishError::Unavailable(format!(
-                        "the queue {} is missing",
-                        shared.names.queue(queue)
-                    )));
-                }
-                Confirmation::Nack(None) => {
-                    meter::bound_hit("queue_length_max");
-                    result = Err(PublishError::Full(queue));
-                }
-                Confirmation::NotRequested => {
-                    unreachable!("confirms are selected on this channel")
-                }
-            }
-        }
-        result
-    }
-
-    /// Waits until nothing is in flight.
-    pub(super) async fn settled(&self, shared: &Shared) {
-        let _ = self.window.acquire_many(shared.options.window.max(1)).await;
-    }
-
-    /// Hands a nudge over, or drops it.
-    pub(super) fn nudge(&self, mailbox: &Mailbox, body: Bytes) {
-        let up = matches!(*self.state.borrow(), State::Up(_));
-        if up && self.nudges.try_send((mailbox.clone(), body)).is_err() {
-            meter::bound_hit("nudges_max");
-        }
+        parts.sort_unstable_by_key(|part| part.queue);
+        parts
     }
 }
 
-async fn channels(connection: &Connection) -> Result<(Channel, Channel), lapin::Error> {
-    let channel = connection.create_channel().await?;
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
-    Ok((channel, connection.create_channel().await?))
+impl<'a> Part<'a> {
+    fn add(&mut self, source: &str, message: &'a Message, frame_max: usize) {
+        let channel = self.line.channel.number();
+        let properties = Properties {
+            id: message.id,
+            kind: &message.kind,
+            source,
+        };
+        self.frames.publish(channel, "", &self.line.name, true);
+        self.frames
+            .content(channel, &properties, &message.body, frame_max);
+        self.n_bytes += message.body.len();
+        self.messages.push(message);
+    }
 }
 
-async fn declare(shared: &Shared, connection: &Connection) -> Result<(), String> {
-    topology::declare(connection, &shared.options, &shared.names)
+async fn declare(shared: &Shared, wire: &Arc<Wire>) -> Result<(), String> {
+    topology::declare(wire, &shared.options, &shared.names)
         .await
         .map_err(|error| match error {
             DeclareError::Failed(error) => error.to_string(),
@@ -239,84 +280,27 @@ async fn declare(shared: &Shared, connection: &Connection) -> Result<(), String>
         })
 }
 
-async fn send_nudges(
-    shared: &Shared,
-    channel: &Channel,
-    nudges: &mut mpsc::Receiver<(Mailbox, Bytes)>,
-) -> String {
-    while let Some((mailbox, body)) = nudges.recv().await {
-        let (exchange, key) = shared.names.route(&mailbox);
-        let options = BasicPublishOptions::default();
-        let properties = BasicProperties::default().with_content_type("application/json".into());
-        if let Err(error) = channel
-            .basic_publish(exchange, key, options, &body, properties)
-            .await
-        {
-            return error.to_string();
-        }
-    }
-    "closed".to_owned()
-}
-
-/// The channel; waits for a connection that is being made, but not for one that is blocked.
+/// The lines; waits for a connection that is being made, but not for one that is blocked.
 async fn ready(
-    watch: &mut watch::Receiver<State<Channel>>,
-    wait: std::time::Duration,
-) -> Result<Channel, PublishError> {
+    watch: &mut watch::Receiver<State<Arc<Lines>>>,
+    patience: Duration,
+) -> Result<Arc<Lines>, PublishError> {
+    if let State::Up(lines) = &*watch.borrow_and_update() {
+        return Ok(lines.clone());
+    }
     let settled = watch.wait_for(|state| !matches!(state, State::New | State::Down(_)));
-    let _ = tokio::time::timeout(wait, settled).await;
+    let _ = tokio::time::timeout(patience, settled).await;
     let state = watch.borrow_and_update().clone();
     match state {
-        State::Up(channel) => Ok(channel),
+        State::Up(lines) => Ok(lines),
         other => Err(PublishError::Unavailable(other.why())),
     }
 }
 
 /// Waits until the connection is not good any more, and says why.
-async fn not_ready(watch: &mut watch::Receiver<State<Channel>>) -> String {
+async fn not_ready(watch: &mut watch::Receiver<State<Arc<Lines>>>) -> String {
     match watch.wait_for(|state| !matches!(state, State::Up(_))).await {
         Ok(state) => state.why(),
         Err(_) => "the bus is closed".to_owned(),
     }
-}
-
-/// AMQP properties, and the attributes of CloudEvents 1.0 in its AMQP binding.
-fn properties(message: &Message, source: &str) -> BasicProperties {
-    let id = message.id.to_string();
-    let mut headers = FieldTable::default();
-    let mut attribute = |name: &str, value: &str| {
-        headers.insert(
-            ShortString::from(name),
-            AMQPValue::LongString(LongString::from(value)),
-        );
-    };
-    attribute("cloudEvents_specversion", "1.0");
-    attribute("cloudEvents_id", &id);
-    attribute("cloudEvents_source", source);
-    attribute("cloudEvents_type", &message.kind);
-    let seconds = message.id.0.get_timestamp().map(|at| at.to_unix());
-    if let Some((seconds, nanos)) = seconds {
-        let ms = i64::try_from(seconds).unwrap_or(0) * 1000 + i64::from(nanos / 1_000_000);
-        attribute(
-            "cloudEvents_time",
-            &patchbay_message::Time::from_ms(ms).to_string(),
-        );
-    }
-    let properties = BasicProperties::default()
-        .with_delivery_mode(PERSISTENT)
-        .with_content_type("application/json".into())
-        .with_message_id(id.into())
-        .with_type((*message.kind).into())
-        .with_headers(headers);
-    match seconds {
-        Some((seconds, _)) => properties.with_timestamp(seconds),
-        None => properties,
-    }
-}
-
-/// For [`super::RabbitBus::connect`]: waits for the first connection, or for the reason against it.
-pub(super) async fn first_state(publisher: &Publisher, wait: std::time::Duration) {
-    let mut watch = publisher.watch();
-    let tried = watch.wait_for(|state| !matches!(state, State::New));
-    let _ = tokio::time::timeout(wait, tried).await;
 }

@@ -1,14 +1,17 @@
 //! Names and declarations of everything the broker holds for us.
 
-use lapin::{
-    Channel, Connection, ErrorKind, ExchangeKind,
-    options::{ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
-    protocol::{AMQPErrorKind, AMQPSoftError},
-    types::{AMQPValue, FieldTable, LongString, ShortString},
-};
+use std::sync::Arc;
 
-use super::options::RabbitOptions;
+use amq_protocol::types::{AMQPValue, FieldTable, LongString};
+
+use super::{
+    options::RabbitOptions,
+    wire::{CallError, Channel, Lifetime, Wire},
+};
 use crate::{Mailbox, Queue};
+
+/// AMQP's reply code for something that exists and differs.
+const PRECONDITION_FAILED: u16 = 406;
 
 /// Names in one namespace.
 #[derive(Debug, Clone)]
@@ -26,32 +29,38 @@ impl Names {
         Self { prefix }
     }
 
-    pub(super) fn queue(&self, queue: Queue) -> ShortString {
-        format!("{}{queue}", self.prefix).into()
+    pub(super) fn queue(&self, queue: Queue) -> String {
+        format!("{}{queue}", self.prefix)
     }
 
     /// Where the broker puts what it gives up on; also the exchange in front of it.
-    pub(super) fn dead(&self) -> String {
+    fn dead(&self) -> String {
         format!("{}dead.g1", self.prefix)
     }
 
     /// The exchange for events, a topic.
-    pub(super) fn events(&self) -> ShortString {
-        format!("{}patchbay.events", self.prefix).into()
+    pub(super) fn events(&self) -> String {
+        format!("{}patchbay.events", self.prefix)
     }
 
     /// A gateway's own queue.
-    pub(super) fn live(&self, instance: &str) -> ShortString {
-        format!("{}live.g1.{instance}", self.prefix).into()
+    pub(super) fn live(&self, instance: &str) -> String {
+        format!("{}live.g1.{instance}", self.prefix)
     }
 
     /// Exchange and routing key of a nudge.
-    pub(super) fn route(&self, mailbox: &Mailbox) -> (ShortString, ShortString) {
+    pub(super) fn route(&self, mailbox: &Mailbox) -> (String, String) {
         match mailbox {
-            Mailbox::Gateway(instance) => ("".into(), self.live(instance)),
-            Mailbox::Event(kind) => (self.events(), format!("event.{kind}").into()),
+            Mailbox::Gateway(instance) => (String::new(), self.live(instance)),
+            Mailbox::Event(kind) => (self.events(), format!("event.{kind}")),
         }
     }
+}
+
+/// All durable queues of an installation.
+pub(super) fn queues(options: &RabbitOptions) -> impl Iterator<Item = Queue> {
+    let inbound = (0..options.partitions).map(Queue::Inbound);
+    inbound.chain((0..options.shards).map(Queue::Outbound))
 }
 
 /// Why declaring failed.
@@ -59,7 +68,7 @@ pub(super) enum DeclareError {
     /// Something of that name exists and differs; somebody has to act.
     Differs(String),
     /// The broker went away or refused; try again.
-    Failed(lapin::Error),
+    Failed(CallError),
 }
 
 fn text(text: &str) -> AMQPValue {
@@ -84,7 +93,7 @@ fn quorum(options: &RabbitOptions) -> FieldTable {
 
 /// Arguments of the queues for messages: besides, one active consumer, and a way out for what
 /// cannot be delivered that does not lose it.
-fn lane(options: &RabbitOptions, names: &Names) -> FieldTable {
+fn ordered(options: &RabbitOptions, names: &Names) -> FieldTable {
     let mut table = quorum(options);
     table.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
     table.insert("x-dead-letter-exchange".into(), text(&names.dead()));
@@ -98,84 +107,52 @@ fn lane(options: &RabbitOptions, names: &Names) -> FieldTable {
 
 /// Declares everything on a channel of its own: a refusal closes the channel it happens on.
 pub(super) async fn declare(
-    connection: &Connection,
+    wire: &Arc<Wire>,
     options: &RabbitOptions,
     names: &Names,
 ) -> Result<(), DeclareError> {
-    let channel = connection
-        .create_channel()
-        .await
-        .map_err(DeclareError::Failed)?;
-    declare_exchange(&channel, &names.events(), ExchangeKind::Topic).await?;
-    let dead: ShortString = names.dead().into();
-    declare_exchange(&channel, &dead, ExchangeKind::Fanout).await?;
+    let channel = wire.calls().await.map_err(DeclareError::Failed)?;
+    let (events, dead) = (names.events(), names.dead());
+    for (exchange, kind) in [(&events, "topic"), (&dead, "fanout")] {
+        channel
+            .declare_exchange(exchange, kind)
+            .await
+            .map_err(|error| explain("exchange", exchange, error))?;
+    }
     declare_queue(&channel, &dead, quorum(options)).await?;
     channel
-        .queue_bind(
-            dead.clone(),
-            dead,
-            "".into(),
-            QueueBindOptions::default(),
-            FieldTable::default(),
-        )
+        .bind(&dead, &dead, "")
         .await
         .map_err(DeclareError::Failed)?;
-    let inbound = (0..options.partitions).map(Queue::Inbound);
-    let outbound = (0..options.shards).map(Queue::Outbound);
-    for queue in inbound.chain(outbound) {
-        declare_queue(&channel, &names.queue(queue), lane(options, names)).await?;
+    for queue in queues(options) {
+        declare_queue(&channel, &names.queue(queue), ordered(options, names)).await?;
     }
-    let _ = channel.close(200, "declared".into()).await;
     Ok(())
-}
-
-async fn declare_exchange(
-    channel: &Channel,
-    name: &ShortString,
-    kind: ExchangeKind,
-) -> Result<(), DeclareError> {
-    let options = ExchangeDeclareOptions {
-        durable: true,
-        ..ExchangeDeclareOptions::default()
-    };
-    channel
-        .exchange_declare(name.clone(), kind, options, FieldTable::default())
-        .await
-        .map_err(|error| explain("exchange", name.as_str(), error))
 }
 
 async fn declare_queue(
     channel: &Channel,
-    name: &ShortString,
+    name: &str,
     arguments: FieldTable,
 ) -> Result<(), DeclareError> {
-    let options = QueueDeclareOptions {
-        durable: true,
-        ..QueueDeclareOptions::default()
-    };
     channel
-        .queue_declare(name.clone(), options, arguments)
+        .declare_queue(name, Lifetime::Durable, arguments)
         .await
-        .map(|_| ())
-        .map_err(|error| explain("queue", name.as_str(), error))
+        .map(drop)
+        .map_err(|error| explain("queue", name, error))
 }
 
 /// Makes a sentence of the broker's refusal that says what to do.
-fn explain(what: &str, name: &str, error: lapin::Error) -> DeclareError {
-    let detail = match error.kind() {
-        ErrorKind::ProtocolError(protocol)
-            if matches!(
-                protocol.kind(),
-                AMQPErrorKind::Soft(AMQPSoftError::PRECONDITIONFAILED)
-            ) =>
-        {
-            protocol.get_message().to_string()
-        }
-        _ => return DeclareError::Failed(error),
-    };
-    DeclareError::Differs(format!(
-        "the {what} `{name}` exists with other settings than this process has; give all processes the \
-         same bus settings, or, if the change is meant, drain and delete the {what}, or set another \
-         bus namespace; the broker says: {detail}"
-    ))
+fn explain(what: &str, name: &str, error: CallError) -> DeclareError {
+    match error {
+        CallError::Refused {
+            code: PRECONDITION_FAILED,
+            text,
+        } => DeclareError::Differs(format!(
+            "the {what} `{name}` exists with other settings than this process has; give all processes \
+             the same bus settings, or, if the change is meant, drain and delete the {what}, or set \
+             another bus namespace; the broker says: {text}"
+        )),
+        other => DeclareError::Failed(other),
+    }
 }
