@@ -76,23 +76,11 @@ impl Config {
                 self.edge.request_timeout,
                 Duration::millis(100),
             ),
-            (
-                "sockets.heartbeat",
-                self.sockets.heartbeat,
-                Duration::millis(100),
-            ),
-            ("media.timeout", self.media.timeout, Duration::millis(100)),
-            ("media.link_ttl", self.media.link_ttl, Duration::secs(1)),
             ("api.ticket_ttl", self.api.ticket_ttl, Duration::secs(1)),
             ("router.lease_ttl", self.router.lease_ttl, Duration::secs(1)),
             (
                 "router.assigner_tick",
                 self.router.assigner_tick,
-                Duration::millis(10),
-            ),
-            (
-                "router.timer_tick",
-                self.router.timer_tick,
                 Duration::millis(10),
             ),
             (
@@ -104,11 +92,6 @@ impl Config {
                 "sinks.attempt_timeout",
                 self.sinks.attempt_timeout,
                 Duration::millis(100),
-            ),
-            (
-                "sinks.parked_tick",
-                self.sinks.parked_tick,
-                Duration::millis(10),
             ),
         ] {
             found.unless(time >= floor, path, &format!("must be at least {floor}"));

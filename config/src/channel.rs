@@ -45,15 +45,6 @@ pub struct ChannelCommon {
     /// False keeps the file and stops the channel. Default: true.
     #[serde(default = "yes")]
     pub enabled: bool,
-    /// The group that answers; routing rules may say otherwise. Default: none.
-    #[serde(default)]
-    pub group: Option<String>,
-    /// Channels to try, in this order, when a message cannot go out here. Default: none.
-    #[serde(default)]
-    pub fallback: Vec<String>,
-    /// When a provider is told that we have its message. Default: `confirm`.
-    #[serde(default)]
-    pub accept: Accept,
     /// How much this channel sends.
     #[serde(default)]
     pub limits: Limits,
@@ -83,17 +74,6 @@ pub enum Auth {
     None(String),
 }
 
-/// When a provider is told that we have its message.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum Accept {
-    /// After the bus confirmed it.
-    #[default]
-    Confirm,
-    /// After it is on the local disk, for providers that do not send again or do not wait for a confirm.
-    Spool,
-}
-
 /// How much a channel sends.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -116,7 +96,8 @@ pub struct Retry {
     pub expire_after: Duration,
     /// Attempts at most. Default: none, time decides.
     pub attempts_max: Option<NonZeroU32>,
-    /// When nobody knows whether a message went out. Default: `resend`.
+    /// When nobody knows whether a message went out. Default: `hold`, a
+    /// reply is never silently sent twice.
     pub on_unknown: OnUnknown,
     /// What follows a dead message in its conversation. Default: `continue`.
     pub on_dead: OnDead,
@@ -140,9 +121,9 @@ impl Default for Retry {
 #[serde(rename_all = "snake_case")]
 pub enum OnUnknown {
     /// Send again: the contact may see it twice.
-    #[default]
     Resend,
     /// Wait for a person to decide.
+    #[default]
     Hold,
 }
 

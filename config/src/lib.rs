@@ -21,8 +21,7 @@ mod units;
 mod url;
 
 pub use channel::{
-    Accept, Auth, ChannelCommon, ChannelFile, Limits, OnDead, OnUnknown, Options, Retry,
-    is_channel_id,
+    Auth, ChannelCommon, ChannelFile, Limits, OnDead, OnUnknown, Options, Retry, is_channel_id,
 };
 pub use files::Files;
 pub use load::{Loaded, Loader};

@@ -1,6 +1,5 @@
 //! From files and environment to a [`Loaded`] configuration, or to all the mistakes at once.
 
-use std::collections::HashMap;
 use std::path::{Path as FsPath, PathBuf};
 use std::sync::Arc;
 
@@ -17,7 +16,6 @@ use crate::path::Path;
 use crate::secret::Secrets;
 use crate::settings::Config;
 use crate::shape::{Shape, Trouble, typed};
-use crate::suggest::hint;
 
 /// What to load, and with which environment.
 #[derive(Debug, Clone)]
@@ -107,7 +105,6 @@ impl Loader {
                 Err(found) => mistakes.extend(found),
             }
         }
-        mistakes.extend(dangling_fallbacks(files, &channels));
         (Loaded { config, channels }, mistakes)
     }
 
@@ -189,23 +186,4 @@ impl Loader {
         }
         config
     }
-}
-
-/// A fallback must be another channel; a file that has mistakes still counts as one.
-fn dangling_fallbacks(files: &Files, channels: &[ChannelFile]) -> Vec<Mistake> {
-    let ids: HashMap<&str, ()> = files.stems("channels").map(|(_, id, _)| (id, ())).collect();
-    let mut mistakes = Vec::new();
-    for channel in channels {
-        for (index, fallback) in channel.common.fallback.iter().enumerate() {
-            let path = format!("fallback.{index}");
-            if *fallback == channel.id {
-                mistakes.push(channel.mistake(&path, "a channel cannot be its own fallback"));
-            } else if !ids.contains_key(fallback.as_str()) {
-                let mistake = channel.mistake(&path, &format!("there is no channel `{fallback}`"));
-                let others = ids.keys().copied().filter(|id| *id != channel.id);
-                mistakes.push(mistake.with_help(hint(fallback, others)));
-            }
-        }
-    }
-    mistakes
 }

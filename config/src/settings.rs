@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub use edge::{Api, Edge, Media, Sockets, Spool};
+pub use edge::{Api, Edge, Media, Sockets};
 pub use storage::{Blobs, Bus, Reconnect, Retention, Store};
 pub use work::{Agents, Router, Sinks};
 
@@ -23,7 +23,7 @@ pub struct Config {
     /// The address the world reaches us at, without a trailing slash: providers and browsers are told to come here.
     /// Never taken from a request's headers. Default: `http://` and `public.listen`.
     pub public_url: Option<PublicUrl>,
-    /// Where the embedded bus, SQLite, the spool and file blobs live. Relative to this file; default: `data` in the
+    /// Where the embedded bus, SQLite and file blobs live. Relative to this file; default: `data` in the
     /// working directory.
     pub data_dir: Option<PathBuf>,
     /// The listener for providers, visitors, agents and the API.
@@ -38,11 +38,9 @@ pub struct Config {
     pub blobs: Blobs,
     /// What a stranger's connection may cost.
     pub edge: Edge,
-    /// Live connections: web chat, apps, the console.
+    /// Live connections.
     pub sockets: Sockets,
-    /// The local journal of channels with `accept = "spool"`.
-    pub spool: Spool,
-    /// Uploads and media fetched from providers.
+    /// Uploads.
     pub media: Media,
     /// The API for agents and programs.
     pub api: Api,
@@ -64,8 +62,6 @@ pub struct Public {
     pub listen: SocketAddr,
     /// Serve HTTPS with this certificate. Default: plain HTTP.
     pub tls: Option<Tls>,
-    /// Peers allowed to tell a visitor's address by `X-Forwarded-For`. Default: none.
-    pub trusted_proxies: Vec<std::net::IpAddr>,
 }
 
 impl Default for Public {
@@ -73,12 +69,11 @@ impl Default for Public {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8080)),
             tls: None,
-            trusted_proxies: Vec::new(),
         }
     }
 }
 
-/// A certificate; read again when the files change.
+/// A certificate, read at the start.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Tls {

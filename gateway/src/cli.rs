@@ -117,7 +117,7 @@ fn serve(folder: &PathBuf, kinds: &'static [Kind], roles: Roles) -> anyhow::Resu
         Ok(loaded) => loaded,
         Err(mistakes) => return Ok(report(&mistakes)),
     };
-    if let Err(mistakes) = open::channels(&loaded.channels, kinds) {
+    if let Err(mistakes) = open::channels(&loaded.channels, kinds, &loaded.config.sinks) {
         return Ok(report(&mistakes));
     }
     observe::log_to_stderr(&loaded.config.log)?;

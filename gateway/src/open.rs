@@ -6,11 +6,14 @@ use anyhow::Context as _;
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, HASH_NAME, RabbitBus, RabbitOptions};
 use patchbay_config::{
     BlobsUrl, BusUrl, ChannelFile, Config, Mistake, Mistakes, Secret, StoreUrl, Trouble,
+    settings::Sinks,
 };
 use patchbay_message::ChannelId;
 use patchbay_router::{RouterOptions, decide::Rules};
 use patchbay_sdk::{Kind, OpenError};
-use patchbay_sinks::{OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits, SinksOptions};
+use patchbay_sinks::{
+    HttpOptions, OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits, SinksOptions,
+};
 use patchbay_store::{
     PostgresOptions, PostgresStore, Retention, SqliteOptions, SqliteStore, Store,
     blobs::{self, Blobs, S3Blobs, S3Options},
@@ -23,11 +26,12 @@ use patchbay_store::{
 pub(crate) fn channels(
     files: &[ChannelFile],
     kinds: &[Kind],
+    sinks: &Sinks,
 ) -> Result<Vec<OpenChannel>, Mistakes> {
     let mut open = Vec::new();
     let mut mistakes = Mistakes::default();
     for file in files.iter().filter(|file| file.common.enabled) {
-        match channel(file, kinds) {
+        match channel(file, kinds, sinks) {
             Ok(channel) => open.push(channel),
             Err(found) => mistakes.extend(found),
         }
@@ -39,7 +43,7 @@ pub(crate) fn channels(
     }
 }
 
-fn channel(file: &ChannelFile, kinds: &[Kind]) -> Result<OpenChannel, Vec<Mistake>> {
+fn channel(file: &ChannelFile, kinds: &[Kind], sinks: &Sinks) -> Result<OpenChannel, Vec<Mistake>> {
     let Some(kind) = kinds
         .iter()
         .find(|kind| kind.manifest.id == file.common.kind)
@@ -79,7 +83,7 @@ fn channel(file: &ChannelFile, kinds: &[Kind]) -> Result<OpenChannel, Vec<Mistak
                 .limits
                 .in_flight_max
                 .and_then(|n| u32::try_from(n.get()).ok())
-                .unwrap_or(patchbay_sinks::IN_FLIGHT_MAX),
+                .unwrap_or(sinks.channel_in_flight_max),
         },
         retry: RetryPolicy {
             delay_min: common.retry.delay_min.get(),
@@ -172,6 +176,7 @@ pub(crate) async fn bus(
                 shards: config.bus.shards,
                 connection_name: name.to_owned(),
                 confirm_timeout: config.bus.confirm_timeout.get(),
+                window: config.bus.publish_in_flight_max,
                 queue_length_max: u32::try_from(config.bus.queue_length_max).unwrap_or(u32::MAX),
                 queue_bytes_max: config.bus.queue_bytes_max.get(),
                 delivery_limit: config.bus.delivery_limit,
@@ -254,16 +259,20 @@ pub(crate) fn router_options(config: &Config) -> RouterOptions {
             ..Rules::default()
         },
         batch_max: config.router.batch_max,
+        prefetch: config.bus.prefetch,
         lease_ttl: config.router.lease_ttl.get(),
+        relay_batch_max: config.router.outbox_batch_max,
         rescan_every: config.router.assigner_tick.get(),
+        assign_batch_max: config.router.assigner_batch_max,
         retention: Retention {
             dedupe: config.store.dedupe_horizon.get(),
-            processed: config.store.dedupe_horizon.get(),
+            processed: retention.commands.get(),
             events: retention.events.get(),
             receipts: retention.attempts.get(),
             dead: retention.dead_letters.get(),
-            audit: retention.conversations.get(),
+            audit: retention.audit.get(),
         },
+        sweep_rows_max: config.store.cleanup_batch_max,
         ..RouterOptions::default()
     }
 }
@@ -273,7 +282,14 @@ pub(crate) fn sinks_options(config: &Config) -> SinksOptions {
     SinksOptions {
         shards: config.bus.shards,
         lease_ttl: config.router.lease_ttl.get(),
-        in_flight_max: u32::try_from(config.sinks.in_flight_max).unwrap_or(u32::MAX),
+        prefetch: config.bus.prefetch,
+        in_flight_max: config.sinks.in_flight_max,
+        http: HttpOptions {
+            connect_timeout: config.sinks.connect_timeout.get(),
+            answer_timeout_max: config.sinks.attempt_timeout.get(),
+            answer_bytes_max: config.sinks.answer_max.in_memory(),
+            ..HttpOptions::default()
+        },
         ..SinksOptions::new(public_url(config))
     }
 }

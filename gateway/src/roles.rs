@@ -170,7 +170,7 @@ impl Parts {
         std::fs::create_dir_all(&data_dir)
             .with_context(|| format!("make the data folder {}", data_dir.display()))?;
         let instance = InstanceId::new();
-        let open = open::channels(&channels, kinds)
+        let open = open::channels(&channels, kinds, &config.sinks)
             .map_err(|mistakes| anyhow::anyhow!("{}", mistakes.styled()))?;
         let store = open::store(&config, &data_dir).await?;
         open::check_install(&config, &*store).await?;

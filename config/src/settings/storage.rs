@@ -16,19 +16,19 @@ pub struct Bus {
     pub partitions: u16,
     /// Outbound queues. Default: 16.
     pub shards: u16,
-    /// Deliveries without an ack per queue. Default: 200.
+    /// Deliveries without an ack per queue. Default: 1000.
     pub prefetch: u16,
     /// Messages in one queue; past it publishers are refused, never messages dropped. Default: 1000000.
     pub queue_length_max: u64,
-    /// Bytes in one queue. Default: 2GiB.
+    /// Bytes in one queue. Default: 4GiB.
     pub queue_bytes_max: ByteSize,
     /// Hand-overs of one delivery before it is a dead letter; high, because an outage hands over again and again.
-    /// Default: 1000.
+    /// Default: 1000000.
     pub delivery_limit: u32,
     /// From a publish to its confirm; then the outcome is unknown and the publish is repeated. Default: 10s.
     pub confirm_timeout: Duration,
-    /// Publishes without a confirm per connection. Default: 1024.
-    pub publish_in_flight_max: usize,
+    /// Publishes without a confirm per process, RabbitMQ only; past it publishers wait. Default: 2048.
+    pub publish_in_flight_max: u32,
     /// After the connection is lost.
     pub reconnect: Reconnect,
 }
@@ -39,12 +39,12 @@ impl Default for Bus {
             url: BusUrl::Embedded,
             partitions: 16,
             shards: 16,
-            prefetch: 200,
+            prefetch: 1000,
             queue_length_max: 1_000_000,
-            queue_bytes_max: ByteSize::mib(2048),
-            delivery_limit: 1000,
+            queue_bytes_max: ByteSize::mib(4096),
+            delivery_limit: 1_000_000,
             confirm_timeout: Duration::secs(10),
-            publish_in_flight_max: 1024,
+            publish_in_flight_max: 2048,
             reconnect: Reconnect::default(),
         }
     }
@@ -54,17 +54,17 @@ impl Default for Bus {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Reconnect {
-    /// Default: 200ms.
+    /// Default: 100ms.
     pub delay_min: Duration,
-    /// Default: 10s.
+    /// Default: 5s.
     pub delay_max: Duration,
 }
 
 impl Default for Reconnect {
     fn default() -> Self {
         Self {
-            delay_min: Duration::millis(200),
-            delay_max: Duration::secs(10),
+            delay_min: Duration::millis(100),
+            delay_max: Duration::secs(5),
         }
     }
 }
@@ -75,7 +75,7 @@ impl Default for Reconnect {
 pub struct Store {
     /// `sqlite` (one machine, a file in `data_dir`) or an address `postgres://`. Default: `sqlite`.
     pub url: StoreUrl,
-    /// Connections per process. Default: 16.
+    /// Connections per process for the work, PostgreSQL only; what people read takes up to 8 more. Default: 8.
     pub connections_max: usize,
     /// Waiting for a connection, and for one statement. Default: 10s.
     pub timeout: Duration,
@@ -84,14 +84,14 @@ pub struct Store {
     /// When what is remembered is forgotten.
     pub retention: Retention,
     /// Rows deleted in one transaction of the clean-up. Default: 1000.
-    pub cleanup_batch_max: usize,
+    pub cleanup_batch_max: u32,
 }
 
 impl Default for Store {
     fn default() -> Self {
         Self {
             url: StoreUrl::Sqlite,
-            connections_max: 16,
+            connections_max: 8,
             timeout: Duration::secs(10),
             dedupe_horizon: Duration::days(30),
             retention: Retention::default(),
@@ -104,13 +104,13 @@ impl Default for Store {
 #[derive(Debug, Clone, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
-    /// Closed conversations with their messages. Default: 730d.
-    pub conversations: Duration,
+    /// Who changed what: agents, groups, tokens, channels. Default: 365d.
+    pub audit: Duration,
     /// The event log that consoles and webhooks resume from. Default: 30d.
     pub events: Duration,
-    /// Dead letters. Default: 90d.
+    /// Dead letters that were replayed or dropped. Default: 90d.
     pub dead_letters: Duration,
-    /// Send attempts and receipts of finished messages. Default: 90d.
+    /// Send attempts and receipts of finished messages. Default: 30d.
     pub attempts: Duration,
     /// Outcomes of commands, for repeated `Idempotency-Key`s. Default: 7d.
     pub commands: Duration,
@@ -119,10 +119,10 @@ pub struct Retention {
 impl Default for Retention {
     fn default() -> Self {
         Self {
-            conversations: Duration::days(730),
+            audit: Duration::days(365),
             events: Duration::days(30),
             dead_letters: Duration::days(90),
-            attempts: Duration::days(90),
+            attempts: Duration::days(30),
             commands: Duration::days(7),
         }
     }

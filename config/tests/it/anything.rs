@@ -47,7 +47,7 @@ fn nearly_toml() -> impl Strategy<Value = String> {
         Just("\0"),
         Just("secret_key"),
         Just("[blobs]"),
-        Just("fallback"),
+        Just("enabled"),
     ];
     proptest::collection::vec(word, 0..40).prop_map(|words| words.join(" "))
 }

@@ -10,7 +10,6 @@ fn the_environment_wins_over_the_file() {
         ("PATCHBAY_PUBLIC__LISTEN", "0.0.0.0:443"),
         ("PATCHBAY_PUBLIC__TLS__CERT", "cert.pem"),
         ("PATCHBAY_PUBLIC__TLS__KEY", "key.pem"),
-        ("PATCHBAY_PUBLIC__TRUSTED_PROXIES", "[\"10.0.0.1\"]"),
         ("PATCHBAY_BUS__PREFETCH", "50"),
         ("PATCHBAY_BUS__RECONNECT__DELAY_MAX", "1m"),
         (
@@ -32,7 +31,6 @@ fn the_environment_wins_over_the_file() {
         Some("cert.pem"),
         "relative to the working directory"
     );
-    assert_eq!(config.public.trusted_proxies[0].to_string(), "10.0.0.1");
     assert_eq!(config.bus.prefetch, 50);
     assert_eq!(config.bus.reconnect.delay_max.as_secs(), 60);
     assert_eq!(config.store.url.to_string(), "postgres://db/patchbay");

@@ -3,6 +3,7 @@
 mod anything;
 mod environment;
 mod files;
+mod keys;
 mod mistakes;
 mod options;
 mod secrets;

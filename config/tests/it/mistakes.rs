@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use insta::assert_snapshot;
 
 use crate::{load, report};
@@ -28,7 +30,7 @@ format = "jsn"
     let sms = r#"
 kind = "sms"
 auth = "singature"
-fallback = ["web", "wechat-mian", "acme-sms"]
+enabled = "yes"
 limits = { send_per_second = 0.0, in_flight = 3 }
 
 [retry]
@@ -70,7 +72,6 @@ kind = "sms"
 auth = { none = " " }
 limits.send_per_second = 0
 retry = { delay_min = "5m", delay_max = "1s", expire_after = "1m" }
-fallback = ["sms", "web"]
 "#;
     assert_snapshot!(report(&[("channels/sms.toml", channel)], &[]));
 }
@@ -93,14 +94,11 @@ fn broken_syntax_is_shown_where_it_breaks_and_other_files_are_still_read() {
 
 #[test]
 fn a_second_wrong_item_of_a_list_is_shown_at_its_own_place() {
-    let channel = "kind = \"sms\"\nauth = \"token\"\nfallback = [1, \"sms2\", 2]\n";
-    assert_snapshot!(report(
-        &[
-            ("channels/sms.toml", channel),
-            ("channels/sms2.toml", channel)
-        ],
-        &[]
-    ));
+    let channel = "kind = \"sms\"\nauth = \"token\"\n[options]\nnames = [1, \"sms2\", 2]\n";
+    let loaded = load(&[("channels/sms.toml", channel)], &[]).expect("options are read later");
+    let options = &loaded.channels[0].options;
+    let names = options.deserialize::<BTreeMap<String, Vec<String>>>();
+    assert_snapshot!(names.expect_err("two are no names"));
 }
 
 #[test]

@@ -16,7 +16,7 @@ pub(super) fn check(folder: &Path, kinds: &[Kind], offline: bool) -> ExitCode {
     let loader = Loader::from_process(folder);
     let loader = if offline { loader.offline() } else { loader };
     let (loaded, mut mistakes) = loader.load_all(&files);
-    if let Err(found) = open::channels(&loaded.channels, kinds) {
+    if let Err(found) = open::channels(&loaded.channels, kinds, &loaded.config.sinks) {
         mistakes.extend(found.iter().cloned());
     }
     if !mistakes.is_empty() {
