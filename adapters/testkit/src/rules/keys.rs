@@ -1,15 +1,18 @@
-//! The same message has the same key, whenever and however often it comes.
+//! The same message has the same key, whenever and however often it comes; and an envelope can be
+//! made of it that goes by the same address.
 
 use std::time::Duration;
 
-use patchbay_sdk::{Decoded, Inbound, Kind};
+use patchbay_message::{ChannelId, ChannelRef, Envelope};
+use patchbay_normalizer::{NormalizeCx, normalize_message, normalize_receipt};
+use patchbay_sdk::{Decoded, Handles, Inbound, Kind};
 
 use crate::{
     Report,
     act::Incoming,
     fixture::Fixtures,
     pinned::{Seeded, Surroundings},
-    play,
+    play::{self, Moment},
 };
 
 /// A provider that got no answer sends again after some seconds.
@@ -37,6 +40,7 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
             let Ok(first) = decode(Duration::ZERO, 1) else {
                 return;
             };
+            normalize(moment, &first, report);
             let first = keys(&first);
             n_messages += first.len();
             for key in &first {
@@ -53,6 +57,46 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
     report.check(n_messages > 0, kind.manifest.id, || {
         "no fixture has a message".to_owned()
     });
+}
+
+/// What an adapter reads can be normalized. An address of its own kind is kept to the byte: live
+/// connections are found by it.
+fn normalize(moment: &Moment<'_>, decoded: &Decoded, report: &mut Report) {
+    let Ok(id) = ChannelId::new(&moment.surroundings.channel) else {
+        report.fail(moment.place, "`channel` is no channel's id");
+        return;
+    };
+    let cx = NormalizeCx {
+        channel: ChannelRef {
+            id,
+            kind: moment.kind.manifest.id.to_owned(),
+        },
+        received_at: moment.surroundings.now,
+        authenticity: decoded.proof.authenticity().clone(),
+        traceparent: None,
+        region: None,
+    };
+    for item in &decoded.items {
+        let envelope = match item {
+            Inbound::Message(message) => normalize_message(*message.clone(), &cx),
+            Inbound::Receipt(receipt) => normalize_receipt(receipt.clone(), &cx),
+            Inbound::Signal(_) => continue,
+        };
+        let address = match item {
+            Inbound::Message(message) if message.handles == Handles::Opaque => {
+                Some(&message.sender.address)
+            }
+            _ => None,
+        };
+        let is_kept = |envelope: &Envelope| {
+            let sender = envelope.sender.as_ref().map(|sender| &sender.address);
+            address.is_none() || sender == address
+        };
+        let good = envelope.as_ref().is_ok_and(is_kept);
+        report.check(good, moment.place, || {
+            format!("cannot be normalized: {envelope:?}")
+        });
+    }
 }
 
 /// Dedupe key and external id of every message.

@@ -19,6 +19,7 @@ pub(crate) const UNKNOWN_IS_SENT: u8 = 6;
 pub(crate) const SECRET_IN_ANSWER: u8 = 7;
 pub(crate) const PANIC_IN_DECODE: u8 = 8;
 pub(crate) const PANIC_IN_SEND: u8 = 9;
+pub(crate) const LONG_ID: u8 = 10;
 
 /// Takes options it does not know.
 #[derive(Debug, Deserialize, JsonSchema)]
@@ -124,6 +125,7 @@ fn finds_a_panic_in_decode() {
 }
 
 flaw!(finds_a_panic_in_send, Toy<Options, PANIC_IN_SEND>, "panics when it is to send");
+flaw!(finds_what_cannot_be_normalized, Toy<Options, LONG_ID>, "cannot be normalized");
 flaw!(
     finds_options_taken_unknown,
     Toy<Loose>,

@@ -200,6 +200,7 @@ fn message<const FLAW: u8>(cx: &Cx<'_>, hook: Hook) -> InboundMessage {
     }
     let (external_id, dedupe_key) = match FLAW {
         crate::flaws::NO_KEY => (None, None),
+        crate::flaws::LONG_ID => (Some(hook.id.repeat(300)), None),
         crate::flaws::KEY_OF_TIME => (Some(hook.id), Some(cx.now.to_string())),
         _ => (Some(hook.id), None),
     };
