@@ -87,6 +87,24 @@ describe('live events', () => {
     expect(await page.getByText('Connection lost.').count()).toBe(0);
   });
 
+  it('shows the whole list after a reload with a conversation open, however slowly that one is answered', async () => {
+    const stage = await open();
+    const page = await signIn(stage);
+    await openStory(page, 'Hannah Weiss');
+    const { id } = story(stage, 'Hannah Weiss');
+    await page.route(`**/conversations/${id}`, async (route) => {
+      const response = await route.fetch();
+      await page.locator('.row', { hasText: 'Li Wei' }).waitFor();
+      await route.fulfill({ response });
+    });
+    const late = page.waitForResponse(`**/conversations/${id}`);
+    await page.reload();
+    await (await late).finished();
+    await page.locator('.log[aria-busy=false]').waitFor();
+    await page.locator('.row', { hasText: 'Li Wei' }).waitFor();
+    expect(await page.locator('.row').count()).toBe(4);
+  });
+
   it('shows a message that arrives while the thread is being loaded', async () => {
     const stage = await open();
     const page = await signIn(stage);

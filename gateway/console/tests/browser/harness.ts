@@ -49,6 +49,14 @@ export class Stage {
     return page;
   }
 
+  /** With SCREENSHOTS=folder, what stood on every page at the end: the quickest way to see why a test failed. */
+  private async picture(): Promise<void> {
+    const folder = process.env['SCREENSHOTS'];
+    const name = (expect.getState().currentTestName ?? 'test').replace(/\W+/g, '-');
+    const pages = folder ? this.contexts.flatMap((context) => context.pages()) : [];
+    for (const [index, page] of pages.entries()) await page.screenshot({ path: `${folder}/${name}-${index}.png` });
+  }
+
   /** A foreign page with the widget on it: another origin than the server's, as in real life. */
   async site(attributes = '', more = ''): Promise<string> {
     const html = `<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Shop</title></head><body><main><h1>Shop</h1><button id="before">Before</button>${more}</main>
@@ -60,6 +68,7 @@ export class Stage {
   }
 
   async close(): Promise<void> {
+    await this.picture();
     for (const context of this.contexts) await context.close();
     for (const server of this.servers) server.closeAllConnections?.(), server.close();
     await this.fake.close();

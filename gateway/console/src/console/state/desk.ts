@@ -142,7 +142,11 @@ export class Desk {
   /** Makes sure that a conversation and its newest messages are here. */
   async openThread(id: string): Promise<void> {
     try {
-      if (!this.known.value.has(id)) this.known.value = upsert(this.known.value, [await this.calls.conversation(id)]);
+      if (!this.known.value.has(id)) {
+        const conversation = await this.calls.conversation(id);
+        // Read only now: lists may have arrived meanwhile.
+        this.known.value = upsert(this.known.value, [conversation]);
+      }
       if (this.threads.value.has(id)) return;
       // Live events that arrive while the page is on its way are merged into it instead of being missed.
       this.mergeThread(id, () => ({ messages: [], more: false, loading: true }));
@@ -198,7 +202,8 @@ export class Desk {
 
   async setPresence(presence: Presence): Promise<void> {
     try {
-      this.me.value = { ...this.me.value, ...(await this.calls.presence(presence)) };
+      const me = await this.calls.presence(presence);
+      this.me.value = { ...this.me.value, ...me, role: this.me.value.role };
     } catch (error) {
       this.say(explain(error), true);
     }

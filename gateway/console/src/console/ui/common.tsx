@@ -1,22 +1,28 @@
 // Pieces used on every page.
 import { signal } from '@preact/signals';
 import type { ComponentChildren } from 'preact';
-import { useEffect, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
 import { t, word } from '../strings';
 import { Icon } from './icon';
 
 /** A modal window. The browser's own element keeps the focus inside, closes on Escape and gives the focus back. */
 export function Modal({ title, close, children }: { title: string; close: () => void; children: ComponentChildren }) {
   const element = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
+  useLayoutEffect(() => {
     const before = document.activeElement;
     element.current?.showModal();
     return () => {
       if (before instanceof HTMLElement && before.isConnected) before.focus();
     };
   }, []);
+  // The browser tells of a closing later, when another dialog may be open already; so Escape is taken at once, and what an
+  // element says that is gone is not heard.
+  const cancel = (event: Event): void => {
+    event.preventDefault();
+    close();
+  };
   return (
-    <dialog ref={element} class="modal" aria-labelledby="modal-title" onClose={close} onClick={(event) => event.target === element.current && close()}>
+    <dialog ref={element} class="modal" aria-labelledby="modal-title" onCancel={cancel} onClose={(event) => event.currentTarget.isConnected && close()} onClick={(event) => event.target === element.current && close()}>
       <div class="modal-body">
         <header>
           <h2 id="modal-title">{title}</h2>
