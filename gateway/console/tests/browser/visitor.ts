@@ -30,7 +30,9 @@ export function conversation(stage: Stage, visitor: Visitor): Stored {
   return stage.fake.world.conversationOf(visitor);
 }
 
-export function answer(stage: Stage, visitor: Visitor, text: string): void {
+/** The shop answers, once everything the visitor has sent has got its number: so the order is known. */
+export async function answer(stage: Stage, visitor: Visitor, text: string): Promise<void> {
+  await until(() => received(visitor).length === visitor.accepted.size);
   stage.fake.world.reply(conversation(stage, visitor), MEI, [{ type: 'text', text }]);
   stage.fake.webchat.nudge();
 }

@@ -24,7 +24,7 @@ describe('a conversation', () => {
     await page.keyboard.press('Enter');
     await page.getByText('· Sent').waitFor();
     const visitor = await theVisitor(stage);
-    answer(stage, visitor, 'Yes! See https://shop.example/help.');
+    await answer(stage, visitor, 'Yes! See https://shop.example/help.');
     const link = page.getByRole('log').getByRole('link', { name: 'https://shop.example/help' });
     expect(await link.getAttribute('href')).toBe('https://shop.example/help');
     expect(await link.getAttribute('rel')).toContain('noopener');
@@ -66,8 +66,8 @@ describe('a conversation', () => {
     await page.getByText('· Sent').waitFor();
     await page.keyboard.press('Escape');
     const visitor = await theVisitor(stage);
-    answer(stage, visitor, 'one');
-    answer(stage, visitor, 'two');
+    await answer(stage, visitor, 'one');
+    await answer(stage, visitor, 'two');
     await page.getByRole('button', { name: 'Open chat, 2 unread' }).waitFor();
     await until(() => visitor.delivered === 3);
     expect(visitor.read).toBe(0);
@@ -114,7 +114,7 @@ describe('accessibility', () => {
       await write(page, 'Hello https://shop.example/a');
       const visitor = await theVisitor(stage);
       await until(() => received(visitor).length === 1);
-      answer(stage, visitor, 'See https://shop.example/b');
+      await answer(stage, visitor, 'See https://shop.example/b');
       stage.fake.webchat.setup.onMessage = () => ({ code: 'too_large', retry: false });
       await write(page, 'too large');
       await page.getByRole('button', { name: /Try again|重试/ }).waitFor();

@@ -83,7 +83,7 @@ describe('window.PatchbayWidget', () => {
     await write(page, 'hello');
     await page.getByText('· Sent').waitFor();
     await api('close()');
-    answer(stage, await theVisitor(stage), 'hi');
+    await answer(stage, await theVisitor(stage), 'hi');
     await page.getByRole('button', { name: 'Open chat, 1 unread' }).waitFor();
     const seen = await page.evaluate(() => (window as { seen?: string[] }).seen);
     expect(seen).toEqual(expect.arrayContaining(['open undefined', 'state socket', 'message message', 'close undefined', 'unread 1']));

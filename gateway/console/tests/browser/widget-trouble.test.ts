@@ -47,7 +47,7 @@ it('catches up after lost connections, in order and without repeats', async () =
   const expected = ['Hello! How can we help?', 'visitor 0'];
   for (let round = 1; round <= 4; round++) {
     stage.fake.dropSockets();
-    answer(stage, visitor, `agent ${round}`);
+    await answer(stage, visitor, `agent ${round}`);
     await write(page, `visitor ${round}`);
     await until(async () => (await shown(page)).includes(`agent ${round}`) && received(visitor).includes(`visitor ${round}`));
     expected.push(`agent ${round}`, `visitor ${round}`);
@@ -96,7 +96,7 @@ it('talks without a socket, and takes one when it can', async () => {
   await write(page, 'by post');
   const visitor = await theVisitor(stage);
   await until(() => received(visitor).length === 1, 20_000);
-  answer(stage, visitor, 'by poll');
+  await answer(stage, visitor, 'by poll');
   await page.getByText('by poll').waitFor();
   await until(() => visitor.read === 2);
   // Answers of a poll may be lost too; the same message must not arrive twice.
@@ -128,7 +128,7 @@ it('is one visitor in several tabs', async () => {
   await write(two, 'from two');
   await write(one, 'again one');
   await until(async () => received(visitor).length === 3);
-  answer(stage, visitor, 'to both');
+  await answer(stage, visitor, 'to both');
   for (const page of [one, two]) {
     await page.getByText('to both').waitFor();
     await until(async () => new Set(await shown(page)).size === 5 && (await shown(page)).length === 5);
@@ -151,7 +151,7 @@ it('works for the length of a visit when the browser blocks storage', async () =
   await page.getByText('· Sent').waitFor();
   const visitor = await theVisitor(stage);
   stage.fake.dropSockets();
-  answer(stage, visitor, 'hi');
+  await answer(stage, visitor, 'hi');
   await page.getByText('hi', { exact: true }).waitFor();
   expect(received(visitor)).toEqual(['hello']);
 });

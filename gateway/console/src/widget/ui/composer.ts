@@ -8,7 +8,7 @@ import { Tray } from './tray';
 
 const TYPING_REPEAT_MS = 3_000;
 const TYPING_IDLE_MS = 5_000;
-const TEXT_MAX = 10_000;
+const TEXT_MAX = 8_000;
 
 export class Composer {
   readonly #client: ChatClient;
