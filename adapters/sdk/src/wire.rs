@@ -6,7 +6,9 @@ use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use patchbay_message::Party;
 
 /// When to send again what could not be stored, seconds.
-const RETRY_AFTER_S: u16 = 5;
+const RETRY_AFTER_S: &str = "5";
+/// Made for every request, and nearly never sent: ready as it is.
+const UNAVAILABLE: &[u8] = br#"{"type":"about:blank","title":"Service Unavailable","status":503,"detail":"the message could not be stored; send it again","code":"unavailable"}"#;
 
 /// What came in, by transport.
 #[derive(Debug, Clone, Copy)]
@@ -125,12 +127,15 @@ impl Reply {
     /// 503: nothing was taken, the same may be sent again.
     #[must_use]
     pub fn unavailable() -> Self {
-        let detail = "the message could not be stored; send it again";
-        let mut reply = Self::problem(StatusCode::SERVICE_UNAVAILABLE, "unavailable", detail);
-        if let Self::Http { headers, .. } = &mut reply {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from(RETRY_AFTER_S));
+        let fixed = HeaderValue::from_static;
+        Self::Http {
+            status: StatusCode::SERVICE_UNAVAILABLE,
+            headers: HeaderMap::from_iter([
+                (header::CONTENT_TYPE, fixed("application/problem+json")),
+                (header::RETRY_AFTER, fixed(RETRY_AFTER_S)),
+            ]),
+            body: UNAVAILABLE.to_vec(),
         }
-        reply
     }
 
     /// Nothing on the socket.

@@ -16,45 +16,50 @@ const CLIENT_ID_CHARS_MAX: usize = 64;
 /// Bytes of what a client wants back with a `pong`.
 const AT_BYTES_MAX: usize = 256;
 
-/// What every frame has, and what is needed to say which message is refused.
+/// Any frame, so that one pass reads it:
+/// `{"type":"message","client_id":"c1","content":[{"type":"text","text":"hi"}],"sent_at":".."}`,
+/// `{"type":"seen","delivered":4,"read":3}`, `{"type":"typing","on":true}`, `{"type":"ping","at":1}`.
 #[derive(Deserialize)]
-struct Head<'a> {
+struct FrameIn<'a> {
+    /// Over HTTP the path says what it is.
     #[serde(rename = "type", borrow, default)]
     kind: Cow<'a, str>,
+    #[serde(default)]
+    client_id: Option<String>,
     #[serde(borrow, default)]
-    client_id: Option<&'a RawValue>,
-}
-
-/// `{"type":"message","client_id":"c1","content":[{"type":"text","text":"hi"}],"sent_at":".."}`
-#[derive(Deserialize)]
-struct MessageIn<'a> {
-    client_id: Cow<'a, str>,
-    #[serde(borrow)]
-    content: Vec<PartIn<'a>>,
+    content: Option<Vec<PartIn<'a>>>,
     #[serde(default)]
     sent_at: Option<Time>,
-}
-
-/// `{"type":"seen","delivered":4,"read":3}`
-#[derive(Deserialize)]
-struct SeenIn {
     #[serde(default)]
     delivered: Option<u64>,
     #[serde(default)]
     read: Option<u64>,
-}
-
-/// `{"type":"typing","on":true}`
-#[derive(Deserialize)]
-struct TypingIn {
-    on: bool,
-}
-
-/// `{"type":"ping","at":123}`
-#[derive(Deserialize)]
-struct PingIn<'a> {
+    #[serde(default)]
+    on: Option<bool>,
     #[serde(borrow, default)]
     at: Option<&'a RawValue>,
+}
+
+/// Enough of a broken frame to say which message it was.
+#[derive(Deserialize)]
+struct Head {
+    client_id: String,
+}
+
+impl<'a> FrameIn<'a> {
+    fn parse(frame: &'a [u8]) -> Result<Self, Reject> {
+        parse_object(frame).map_err(|reject| {
+            let head = serde_json::from_slice::<Head>(frame).ok();
+            match (head.filter(|head| is_client_id(&head.client_id)), reject) {
+                (Some(head), Reject::Malformed(detail)) => Reject::Refused {
+                    external_id: head.client_id,
+                    code: "bad_frame",
+                    detail,
+                },
+                (_, reject) => reject,
+            }
+        })
+    }
 }
 
 /// A frame on an open socket.
@@ -65,96 +70,107 @@ pub(super) fn decode(
     party: &Party,
     frame: &[u8],
 ) -> Result<Decoded, Reject> {
-    let head: Head<'_> = parse_object(frame)?;
-    let done = Decoded::answer(proof, Reply::silence());
-    match head.kind.as_ref() {
+    let frame = FrameIn::parse(frame)?;
+    // The transport tells by a frame what was not taken.
+    let done = Decoded {
+        refused: Reply::silence(),
+        ..Decoded::answer(proof, Reply::silence())
+    };
+    match frame.kind.as_ref() {
         "message" => {
-            let message = message(options, cx, frame, party.clone())?;
+            let message = message_of(options, cx, frame, party.clone())?;
             Ok(done.with(Inbound::Message(Box::new(message))))
         }
-        "seen" => Ok(done.with(seen(frame, &party.address)?)),
+        "seen" => Ok(done.with(seen_of(&frame, &party.address)?)),
         "typing" => {
-            let TypingIn { on } = parse_object(frame)?;
+            let on = frame.on.ok_or_else(|| malformed("`on` is missing"))?;
             let address = party.address.clone();
             Ok(done.with(Inbound::Signal(Signal::Typing { address, on })))
         }
-        "ping" => Ok(done.asking(Ask::Pong { at: ping(frame)? })),
+        "ping" => Ok(done.asking(Ask::Pong {
+            at: ping_of(&frame)?,
+        })),
         "pong" => Ok(done),
-        _ => Err(Reject::Malformed(
-            "`type` must be `message`, `seen`, `typing`, `ping` or `pong`".to_owned(),
+        _ => Err(malformed(
+            "`type` must be `message`, `seen`, `typing`, `ping` or `pong`",
         )),
     }
 }
 
-/// A `message` frame; over HTTP its `type` may be left out.
+/// A `message` frame over HTTP.
 pub(super) fn message(
     options: &Options,
     cx: &Cx<'_>,
     frame: &[u8],
     sender: Party,
 ) -> Result<InboundMessage, Reject> {
-    let head: Head<'_> = parse_object(frame)?;
-    let id = head
-        .client_id
-        .and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-    let Some(id) = id.filter(|id| is_client_id(id)) else {
+    message_of(options, cx, FrameIn::parse(frame)?, sender)
+}
+
+/// A `seen` frame over HTTP.
+pub(super) fn seen(frame: &[u8], address: &str) -> Result<Inbound, Reject> {
+    seen_of(&FrameIn::parse(frame)?, address)
+}
+
+fn message_of(
+    options: &Options,
+    cx: &Cx<'_>,
+    frame: FrameIn<'_>,
+    sender: Party,
+) -> Result<InboundMessage, Reject> {
+    let Some(id) = frame.client_id.filter(|id| is_client_id(id)) else {
         return Err(Reject::Malformed(format!(
             "`client_id` must have 1 to {CLIENT_ID_CHARS_MAX} characters: letters, digits, `.`, `_`, `~`, `-`"
         )));
     };
-    let refused = |code, detail| Reject::Refused {
-        external_id: id.clone(),
-        code,
-        detail,
+    let content = match frame.content {
+        _ if !matches!(frame.kind.as_ref(), "" | "message") => {
+            Err(("bad_frame", "`type` must be `message`".to_owned()))
+        }
+        None => Err(("bad_frame", "`content` is missing".to_owned())),
+        Some(parts) => content(options, &parts),
     };
-    if !matches!(head.kind.as_ref(), "" | "message") {
-        return Err(refused("bad_frame", "`type` must be `message`".to_owned()));
+    match content {
+        Err((code, detail)) => Err(Reject::Refused {
+            external_id: id,
+            code,
+            detail,
+        }),
+        Ok(content) => Ok(InboundMessage {
+            id: Some(cx.message_id()),
+            // A client id has no colon: the key can be read in one way only.
+            dedupe_key: Some(format!("{}:{}:{id}", cx.channel, sender.address)),
+            sender,
+            external_id: Some(id),
+            sent_at: frame.sent_at,
+            content,
+            ..InboundMessage::default()
+        }),
     }
-    let message: MessageIn<'_> = parse_object(frame).map_err(|reject| match reject {
-        Reject::Malformed(detail) => refused("bad_frame", detail),
-        other => other,
-    })?;
-    let content =
-        content(options, &message.content).map_err(|(code, detail)| refused(code, detail))?;
-    Ok(InboundMessage {
-        id: Some(cx.message_id()),
-        // A client id has no colon: the key can be read in one way only.
-        dedupe_key: Some(format!(
-            "{}:{}:{}",
-            cx.channel, sender.address, message.client_id
-        )),
-        sender,
-        external_id: Some(message.client_id.into_owned()),
-        sent_at: message.sent_at,
-        content,
-        ..InboundMessage::default()
-    })
 }
 
-/// A `seen` frame; over HTTP its `type` may be left out.
-pub(super) fn seen(frame: &[u8], address: &str) -> Result<Inbound, Reject> {
-    let SeenIn { delivered, read } = parse_object(frame)?;
-    if delivered.is_none() && read.is_none() {
-        return Err(Reject::Malformed(
-            "`delivered` or `read` is missing".to_owned(),
-        ));
+fn seen_of(frame: &FrameIn<'_>, address: &str) -> Result<Inbound, Reject> {
+    if frame.delivered.is_none() && frame.read.is_none() {
+        return Err(malformed("`delivered` or `read` is missing"));
     }
-    let address = address.to_owned();
     Ok(Inbound::Signal(Signal::Seen {
-        address,
-        delivered,
-        read,
+        address: address.to_owned(),
+        delivered: frame.delivered,
+        read: frame.read,
     }))
 }
 
-fn ping(frame: &[u8]) -> Result<Option<String>, Reject> {
-    let PingIn { at } = parse_object(frame)?;
-    if at.is_some_and(|at| at.get().len() > AT_BYTES_MAX) {
+fn ping_of(frame: &FrameIn<'_>) -> Result<Option<String>, Reject> {
+    if frame.at.is_some_and(|at| at.get().len() > AT_BYTES_MAX) {
         return Err(Reject::Malformed(format!(
             "`at` must have {AT_BYTES_MAX} bytes at most"
         )));
     }
-    Ok(at.map(|at| at.get().to_owned()))
+    Ok(frame.at.map(|at| at.get().to_owned()))
+}
+
+fn malformed(sentence: &str) -> Reject {
+    Reject::Malformed(sentence.to_owned())
 }
 
 fn is_client_id(id: &str) -> bool {
