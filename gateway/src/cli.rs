@@ -1,9 +1,21 @@
-//! The command line. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 mistakes in the configuration.
+//! The command line, see docs/cli.md. Exit codes: 0 done, 1 failed, 2 wrong usage, 3 mistakes in the
+//! configuration.
 
+mod agent;
+mod ask;
+mod channel;
 mod check;
+mod client;
+mod dead;
+mod print;
 mod schema;
+mod tap;
+mod token;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
@@ -11,6 +23,7 @@ use patchbay_config::{Config, Files, Loaded, Loader, Mistakes};
 use patchbay_sdk::Kind;
 use tokio_util::sync::CancellationToken;
 
+use self::ask::Ask;
 use crate::{bench::Bench, observe, open, roles, roles::Roles};
 
 /// Exit code of mistakes in the configuration.
@@ -58,6 +71,9 @@ enum Command {
         #[arg(default_value = "envelope")]
         what: String,
     },
+    /// What is asked of a running system.
+    #[command(flatten)]
+    Ask(Ask),
 }
 
 /// The program, with these kinds of channel. A third party links adapters of its own by calling
@@ -109,6 +125,10 @@ fn run(cli: Cli, kinds: &'static [Kind]) -> anyhow::Result<ExitCode> {
             Ok(ExitCode::SUCCESS)
         }
         Command::Schema { what } => schema::print(&what, kinds),
+        Command::Ask(ask) => {
+            ask::run(&cli.config, ask)?;
+            Ok(ExitCode::SUCCESS)
+        }
     }
 }
 
@@ -129,7 +149,8 @@ fn serve(folder: &PathBuf, kinds: &'static [Kind], roles: Roles) -> anyhow::Resu
         .context("start the runtime")?;
     runtime.block_on(async {
         let stop = stop_on_signal()?;
-        roles::run(loaded, kinds, roles, stop, |config| announce(config, roles)).await
+        let announce = |config: &Config, first: bool| announce(folder, config, roles, first);
+        roles::run(loaded, kinds, roles, stop, announce).await
     })?;
     Ok(ExitCode::SUCCESS)
 }
@@ -161,8 +182,8 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-/// Tells a person who started this by hand where to look.
-fn announce(config: &Config, roles: Roles) {
+/// Tells a person who started this by hand where to look, and at the first start what to do next.
+fn announce(folder: &Path, config: &Config, roles: Roles, first: bool) {
     if roles.gateway {
         let url = open::public_url(config);
         println!("demo     {url}/demo");
@@ -171,4 +192,69 @@ fn announce(config: &Config, roles: Roles) {
         println!("api      {url}/api/v1/openapi.json");
     }
     println!("admin    http://{}/readyz", config.admin.listen);
+    if first {
+        let program = std::env::args().next();
+        let program = program.unwrap_or_else(|| "patchbay".to_owned());
+        let folder = folder.display();
+        println!("There is no agent yet. This makes one, with a token to sign in to the console:");
+        println!("         {program} --config {folder} agent add Ada --token");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    /// Every command with its line of arguments, below the program.
+    fn leaves(command: &clap::Command, name: &str, found: &mut Vec<(String, Vec<String>)>) {
+        let mut below = command
+            .get_subcommands()
+            .filter(|sub| sub.get_name() != "help")
+            .peekable();
+        if below.peek().is_none() {
+            let arguments = command.get_arguments().filter(|a| !a.is_global_set());
+            let long = arguments.filter_map(|argument| argument.get_long().map(str::to_owned));
+            found.push((name.to_owned(), long.filter(|l| l != "help").collect()));
+        }
+        for sub in below {
+            leaves(sub, &format!("{name} {}", sub.get_name()), found);
+        }
+    }
+
+    #[test]
+    fn every_command_and_flag_is_in_the_manual_and_nothing_else() {
+        Cli::command().debug_assert();
+        let manual = include_str!("../../docs/cli.md");
+        let mut commands = Vec::new();
+        leaves(&Cli::command(), "patchbay", &mut commands);
+        for (name, flags) in &commands {
+            let lines = manual
+                .lines()
+                .filter(|line| line.starts_with(&format!("| `{name}")));
+            let line: String = lines.collect();
+            assert!(!line.is_empty(), "docs/cli.md has no row for `{name}`");
+            // Those of the benchmarks are explained where the measurements are.
+            let flags = flags.iter().filter(|_| !name.starts_with("patchbay bench"));
+            for flag in flags {
+                assert!(
+                    line.contains(&format!("--{flag}")),
+                    "`{name}` lacks --{flag}"
+                );
+            }
+        }
+        for line in manual
+            .lines()
+            .filter(|line| line.starts_with("| `patchbay"))
+        {
+            let known = |(name, _): &(String, _)| {
+                line.starts_with(&format!("| `{name}`")) || line.starts_with(&format!("| `{name} "))
+            };
+            assert!(
+                commands.iter().any(known),
+                "there is no such command: {line}"
+            );
+        }
+    }
 }

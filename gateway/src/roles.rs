@@ -112,7 +112,7 @@ pub(crate) async fn run(
     kinds: &'static [Kind],
     roles: Roles,
     stop: CancellationToken,
-    announce: impl FnOnce(&Config),
+    announce: impl FnOnce(&Config, bool),
 ) -> anyhow::Result<()> {
     let metrics = observe::count()?;
     let mut parts = Parts::open(loaded, kinds).await?;
@@ -142,7 +142,8 @@ pub(crate) async fn run(
         .admin(observe::admin_routes(Arc::new(admin)).merge(operator))
         .await?;
     tracing::info!(instance = %parts.instance, roles = ?roles.names(), "started");
-    announce(&parts.config);
+    let nobody = parts.store.agents().await.is_ok_and(|all| all.is_empty());
+    announce(&parts.config, roles.gateway && nobody);
     stop.cancelled().await;
     tracing::info!("stopping");
     parts.stop(stages).await;

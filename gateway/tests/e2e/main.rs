@@ -4,6 +4,7 @@
 
 mod browser;
 mod chat;
+mod cli;
 mod crash;
 mod harness;
 mod hostile;
