@@ -1,7 +1,8 @@
 //! Publish with confirm, and two hops (in, relay, out), on both buses.
 //!
-//! `cargo bench -p patchbay-bus --bench bus -- [embedded|rabbitmq] [publish|relay|latency]`, with
-//! PATCHBAY_TEST_AMQP naming a broker. Compare figures of one run with each other only.
+//! `cargo bench -p patchbay-bus --bench bus -- [embedded|rabbitmq] [publish|spread|relay|latency]`, with
+//! PATCHBAY_TEST_AMQP naming a broker, and PATCHBAY_BENCH_BROKER its process, if its processor time is
+//! to be shown too. Compare figures of one run with each other only.
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a bench fails")]
 
@@ -22,6 +23,8 @@ use tokio::sync::Semaphore;
 
 const IN: Queue = Queue::Inbound(0);
 const OUT: Queue = Queue::Outbound(0);
+/// As many as an installation has by default.
+const N_QUEUES: u16 = 16;
 const BODY_BYTES: usize = 600;
 const MEASURE: Duration = Duration::from_secs(4);
 /// Left out at the beginning.
@@ -44,41 +47,63 @@ fn cpu() -> Duration {
     Duration::from_micros(us(usage.user_time()) + us(usage.system_time()))
 }
 
+/// Processor time of the broker's process.
+fn broker_cpu() -> Option<Duration> {
+    let pid = std::env::var("PATCHBAY_BENCH_BROKER").ok()?;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    let ticks = fields[11].parse::<u64>().ok()? + fields[12].parse::<u64>().ok()?;
+    // The kernel counts hundredths of a second.
+    Some(Duration::from_millis(ticks * 10))
+}
+
 /// Counts over [`MEASURE`] after [`WARM_UP`] and prints rate and own processor time.
 async fn measure(what: &str, count: &AtomicU64) {
     tokio::time::sleep(WARM_UP).await;
     let (began, n_before, cpu_before) = (Instant::now(), count.load(Ordering::Relaxed), cpu());
+    let broker_before = broker_cpu();
     tokio::time::sleep(MEASURE).await;
     let n = (count.load(Ordering::Relaxed) - n_before) as f64;
     let rate = n / began.elapsed().as_secs_f64();
     let us = (cpu() - cpu_before).as_secs_f64() * 1e6 / n;
-    println!("{what:<44} {rate:>9.0}/s   {us:>6.1} us of own CPU each");
+    let broker = match (broker_before, broker_cpu()) {
+        (Some(before), Some(after)) => {
+            format!(
+                ", {:>6.1} us of the broker's",
+                (after - before).as_secs_f64() * 1e6 / n
+            )
+        }
+        _ => String::new(),
+    };
+    println!("{what:<44} {rate:>9.0}/s   {us:>6.1} us of own CPU each{broker}");
 }
 
-/// `n_callers` at once, each publishing `batch` messages and waiting for the confirm; a consumer
-/// keeps the queue short.
-async fn publish(name: &str, bus: &Arc<dyn Bus>, n_callers: usize, batch: usize) {
+/// `n_callers` at once, each publishing `batch` messages to one of `n_queues` and waiting for the
+/// confirm; consumers keep the queues short.
+async fn publish(name: &str, bus: &Arc<dyn Bus>, n_queues: u16, n_callers: usize, batch: usize) {
     let count = Arc::new(AtomicU64::new(0));
     let mut tasks = tokio::task::JoinSet::new();
-    for _ in 0..n_callers {
+    for queue in (0..n_queues).cycle().take(n_callers).map(Queue::Inbound) {
         let (bus, count) = (bus.clone(), count.clone());
         tasks.spawn(async move {
             loop {
-                let messages = (0..batch).map(|_| (IN, message(vec![b'x'; BODY_BYTES])));
+                let messages = (0..batch).map(|_| (queue, message(vec![b'x'; BODY_BYTES])));
                 bus.publish(messages.collect()).await.unwrap();
                 count.fetch_add(batch as u64, Ordering::Relaxed);
             }
         });
     }
-    let mut consumer = bus.consume(IN, 2000).await.unwrap();
-    tasks.spawn(async move {
-        loop {
-            for delivery in consumer.recv(500).await.unwrap() {
-                delivery.ack();
+    for queue in (0..n_queues).map(Queue::Inbound) {
+        let mut consumer = bus.consume(queue, 2000).await.unwrap();
+        tasks.spawn(async move {
+            loop {
+                for delivery in consumer.recv(500).await.unwrap() {
+                    delivery.ack();
+                }
             }
-        }
-    });
-    let what = format!("{name} publish, {n_callers} callers x {batch}");
+        });
+    }
+    let what = format!("{name} publish to {n_queues}, {n_callers} callers x {batch}");
     measure(&what, &count).await;
     tasks.shutdown().await;
     empty(bus).await;
@@ -189,9 +214,9 @@ async fn latency(name: &str, bus: &Arc<dyn Bus>, per_second: u64) {
 }
 
 async fn empty(bus: &Arc<dyn Bus>) {
-    for queue in [IN, OUT] {
+    for queue in (0..N_QUEUES).map(Queue::Inbound).chain([OUT]) {
         let mut consumer = bus.consume(queue, 2000).await.unwrap();
-        let wait = Duration::from_millis(500);
+        let wait = Duration::from_millis(100);
         while let Ok(deliveries) = tokio::time::timeout(wait, consumer.recv(500)).await {
             for delivery in deliveries.unwrap() {
                 delivery.ack();
@@ -203,9 +228,13 @@ async fn empty(bus: &Arc<dyn Bus>) {
 async fn all(name: &str, bus: Arc<dyn Bus>, wanted: impl Fn(&str) -> bool) {
     if wanted("publish") {
         for n_callers in [1, 64, 512] {
-            publish(name, &bus, n_callers, 1).await;
+            publish(name, &bus, 1, n_callers, 1).await;
         }
-        publish(name, &bus, 16, 32).await;
+        publish(name, &bus, 1, 16, 32).await;
+    }
+    if wanted("spread") {
+        publish(name, &bus, N_QUEUES, 256, 1).await;
+        publish(name, &bus, N_QUEUES, 16, 32).await;
     }
     if wanted("relay") {
         two_hops(name, &bus, 1024).await;
@@ -225,7 +254,7 @@ async fn main() {
         let given = |a: &String| names.contains(&a.as_str());
         !arguments.iter().any(given) || arguments.iter().any(|a| a == name)
     };
-    let wanted = |what: &str| among(&["publish", "relay", "latency"], what);
+    let wanted = |what: &str| among(&["publish", "spread", "relay", "latency"], what);
     let bus_wanted = |bus: &str| among(&["embedded", "rabbitmq"], bus);
     if bus_wanted("embedded") {
         let dir = tempfile::tempdir().unwrap();
@@ -239,7 +268,7 @@ async fn main() {
         };
         let options = RabbitOptions {
             namespace: "bench".to_owned(),
-            partitions: 1,
+            partitions: N_QUEUES,
             shards: 1,
             ..RabbitOptions::default()
         };

@@ -318,3 +318,185 @@ impl State {
         Some(self.read_to..self.committed)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+
+    use bytes::Bytes;
+    use patchbay_message::MessageId;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const BODY_BYTES: usize = 10;
+    const BOUNDS: Bounds = Bounds {
+        length_max: 30,
+        bytes_max: 1000,
+        tail_bytes_max: 5 * BODY_BYTES,
+        refill_below: 2,
+    };
+    const REFILL_MAX: usize = 3;
+    const PREFETCH: usize = 6;
+
+    #[derive(Debug, Clone, Copy)]
+    enum Step {
+        Publish(usize),
+        FailToPublish(usize),
+        Subscribe,
+        /// The consumer at this place in the line goes.
+        Unsubscribe(usize),
+        Take(usize),
+        /// The open delivery at this place is acked.
+        Ack(usize),
+        Refill,
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        prop_oneof![
+            4 => (1_usize..8).prop_map(Step::Publish),
+            1 => (1_usize..4).prop_map(Step::FailToPublish),
+            2 => Just(Step::Subscribe),
+            1 => (0_usize..4).prop_map(Step::Unsubscribe),
+            6 => (1_usize..5).prop_map(Step::Take),
+            6 => (0_usize..PREFETCH).prop_map(Step::Ack),
+            3 => Just(Step::Refill),
+        ]
+    }
+
+    /// The queue as it should be, and the journal the cell reads back from.
+    #[derive(Default)]
+    struct Model {
+        journal: BTreeMap<u64, Message>,
+        open: BTreeSet<u64>,
+        handed_out: BTreeSet<u64>,
+        line: Vec<u64>,
+        n_subscribed: u64,
+        refill: Option<Range<u64>>,
+    }
+
+    fn message() -> Message {
+        Message {
+            id: MessageId::new(),
+            kind: "message".into(),
+            body: Bytes::from_static(&[b'x'; BODY_BYTES]),
+        }
+    }
+
+    impl Model {
+        fn publish(&mut self, cell: &Cell, n: usize, works: bool) {
+            let room = self.journal.len() + n <= BOUNDS.length_max;
+            let reserved = cell.reserve(n, (n * BODY_BYTES) as u64);
+            assert_eq!(reserved.is_ok(), room);
+            if !room {
+                return;
+            }
+            let entries: Vec<_> = (0..n).map(|_| (cell.assign(), message())).collect();
+            if works {
+                self.journal.extend(entries.iter().cloned());
+                cell.committed(entries.into_iter());
+            } else {
+                cell.release(n, (n * BODY_BYTES) as u64);
+            }
+        }
+
+        fn take(&mut self, cell: &Cell, max: usize) {
+            let Some(active) = self.line.first() else {
+                return;
+            };
+            for standby in &self.line[1..] {
+                assert!(matches!(cell.take(*standby, max, PREFETCH).0, Turn::Wait));
+            }
+            let (turn, refill) = cell.take(*active, max, PREFETCH);
+            assert!(refill.is_none() || self.refill.is_none());
+            self.refill = self.refill.take().or(refill);
+            let Turn::Take(taken) = turn else { return };
+            let mut expected = self.journal.keys().filter(|seq| !self.open.contains(seq));
+            for entry in &taken {
+                assert_eq!(
+                    Some(&entry.seq),
+                    expected.next(),
+                    "in order, nothing left out"
+                );
+                assert_eq!(entry.message, self.journal[&entry.seq]);
+                assert_eq!(entry.redelivered, self.handed_out.contains(&entry.seq));
+            }
+            let seqs = taken.iter().map(|entry| entry.seq);
+            self.open.extend(seqs.clone());
+            self.handed_out.extend(seqs);
+            assert!(self.open.len() <= PREFETCH);
+        }
+
+        fn ack(&mut self, cell: &Cell, at: usize) {
+            let (Some(active), Some(seq)) = (self.line.first(), self.open.iter().nth(at)) else {
+                return;
+            };
+            let seq = *seq;
+            assert!(!cell.ack(active + 1000, seq), "of another consumer");
+            assert!(cell.ack(*active, seq));
+            assert!(!cell.ack(*active, seq), "twice");
+            self.open.remove(&seq);
+            self.journal.remove(&seq);
+        }
+
+        fn unsubscribe(&mut self, cell: &Cell, at: usize) {
+            if at < self.line.len() {
+                let returned = cell.unsubscribe(self.line.remove(at));
+                if at == 0 {
+                    assert_eq!(returned, self.open.len());
+                    self.open.clear();
+                }
+            }
+        }
+
+        /// Reads back as the journal does.
+        fn refill(&mut self, cell: &Cell) {
+            if let Some(seqs) = self.refill.take() {
+                let end = seqs.end;
+                let found: Vec<_> = self.journal.range(seqs).take(REFILL_MAX).collect();
+                let read_to = match found.last() {
+                    Some((last, _)) if found.len() == REFILL_MAX => **last + 1,
+                    _ => end,
+                };
+                let found = found.into_iter().map(|(seq, m)| (*seq, m.clone()));
+                cell.refill(found.collect(), read_to);
+            }
+        }
+
+        fn run(&mut self, cell: &Cell, step: Step) {
+            match step {
+                Step::Publish(n) => self.publish(cell, n, true),
+                Step::FailToPublish(n) => self.publish(cell, n, false),
+                Step::Subscribe => {
+                    self.n_subscribed += 1;
+                    self.line.push(self.n_subscribed);
+                    cell.subscribe(self.n_subscribed, Arc::new(Notify::new()));
+                }
+                Step::Unsubscribe(at) => self.unsubscribe(cell, at),
+                Step::Take(max) => self.take(cell, max),
+                Step::Ack(at) => self.ack(cell, at),
+                Step::Refill => self.refill(cell),
+            }
+            let n_waiting = self.journal.len() - self.open.len();
+            assert_eq!(cell.depth(), n_waiting as u64);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_queue_stays_a_queue(steps in prop::collection::vec(step(), 0..150)) {
+            let cell = Cell::new(Queue::Inbound(0), BOUNDS, None);
+            let mut model = Model::default();
+            for step in steps {
+                model.run(&cell, step);
+            }
+            // Whatever happened, the rest can be had.
+            model.run(&cell, Step::Subscribe);
+            while !model.journal.is_empty() {
+                model.run(&cell, Step::Refill);
+                model.run(&cell, Step::Take(5));
+                model.run(&cell, Step::Ack(0));
+            }
+        }
+    }
+}

@@ -195,18 +195,19 @@ pub(super) fn run(
 ) {
     let mut probe_at = None;
     while let Some(round) = intake.next(ack_delay, commit_max, probe_at) {
-        let problem = write(journal, intake, round, probe_at.is_some()).err();
-        probe_at = problem.is_some().then(|| Instant::now() + PROBE_DELAY);
-        report(problem);
+        let works = write(journal, intake, round, probe_at.is_some(), report);
+        probe_at = (!works).then(|| Instant::now() + PROBE_DELAY);
     }
 }
 
+/// Writes one round, reports how it went, then answers. True if it worked.
 fn write(
     journal: &mut Journal,
     intake: &Intake,
     round: Round,
     probing: bool,
-) -> Result<(), String> {
+    report: Report<'_>,
+) -> bool {
     let seqs: Vec<Vec<u64>> = round
         .publishes
         .iter()
@@ -237,28 +238,27 @@ fn write(
         }
         if probing { changes.probe() } else { Ok(()) }
     });
-    match result {
-        Ok(()) => {
-            for (publish, seqs) in round.publishes.into_iter().zip(seqs) {
-                publish.settle(seqs);
-            }
-            Ok(())
+    let problem = result
+        .err()
+        .map(|error| format!("cannot write the journal: {error}"));
+    report(problem.clone());
+    let Some(problem) = problem else {
+        for (publish, seqs) in round.publishes.into_iter().zip(seqs) {
+            publish.settle(seqs);
         }
-        Err(error) => {
-            let problem = format!("cannot write the journal: {error}");
-            for publish in round.publishes {
-                // The caller may have given up waiting.
-                let _ = publish
-                    .done
-                    .send(Err(PublishError::Unavailable(problem.clone())));
-            }
-            for (cell, seqs) in acked {
-                cell.give_back_acked(seqs);
-                intake.acked(&cell);
-            }
-            Err(problem)
-        }
+        return true;
+    };
+    for publish in round.publishes {
+        // The caller may have given up waiting.
+        let _ = publish
+            .done
+            .send(Err(PublishError::Unavailable(problem.clone())));
     }
+    for (cell, seqs) in acked {
+        cell.give_back_acked(seqs);
+        intake.acked(&cell);
+    }
+    false
 }
 
 impl Publish {

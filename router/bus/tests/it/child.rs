@@ -2,6 +2,7 @@
 
 use std::{process::Stdio, sync::Arc, time::Duration};
 
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, Queue, RabbitBus, RabbitOptions};
 use tokio::{
     io::{AsyncBufReadExt, BufReader, Lines},
@@ -24,7 +25,22 @@ pub(crate) struct Spawned {
 impl Spawned {
     /// Starts this binary with the one ignored test `role`.
     pub(crate) fn start(role: &str, place: &str, argument: &str) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
+        let command = Command::new(std::env::current_exe().unwrap());
+        Self::run(command, role, place, argument)
+    }
+
+    /// The same, deaf to the signal that comes with a file beyond the size limit, so that writing
+    /// fails instead, as on a full disk.
+    pub(crate) fn start_with_small_disk(role: &str, place: &str, argument: &str) -> Self {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", r#"trap "" XFSZ; exec "$0" "$@""#])
+            .arg(std::env::current_exe().unwrap());
+        Self::run(command, role, place, argument)
+    }
+
+    fn run(mut command: Command, role: &str, place: &str, argument: &str) -> Self {
+        let mut process = command
             .args(["--exact", "--ignored", "--nocapture"])
             .arg(format!("child::{role}"))
             .env(WHERE, place)
@@ -44,9 +60,13 @@ impl Spawned {
         line.await.unwrap().expect("the child ended early")
     }
 
-    /// Waits for a line that begins so.
-    pub(crate) async fn said(&mut self, beginning: &str) {
-        while !self.line().await.starts_with(beginning) {}
+    /// Waits for a line that begins so, and returns the rest of it.
+    pub(crate) async fn said(&mut self, beginning: &str) -> String {
+        loop {
+            if let Some(rest) = self.line().await.strip_prefix(beginning) {
+                return rest.to_owned();
+            }
+        }
     }
 
     /// Kills it without warning; returns what it had still said.
@@ -120,4 +140,35 @@ async fn uses_a_journal() {
         // Slower than the publishers, so that a backlog is left.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
+}
+
+/// Publishes to a journal until the disk is full, tells so, then makes room and goes on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "runs as the child of another test"]
+async fn fills_the_disk() {
+    let (path, _) = place();
+    let bus = EmbeddedBus::open(path, EmbeddedOptions::default()).unwrap();
+    let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 1024 * 1024, hard).unwrap();
+    let mut n = 0;
+    let refused = loop {
+        let mut large = batch(Queue::Inbound(0), &numbered("m", n..n + 1));
+        large[0].1.body = vec![b'x'; 50_000].into();
+        match bus.publish(large).await {
+            Ok(()) => n += 1,
+            Err(error) => break error,
+        }
+    };
+    println!("confirmed {n}");
+    println!("refused {refused}");
+    println!("problem {}", bus.health().problem.unwrap_or_default());
+    setrlimit(Resource::RLIMIT_FSIZE, hard, hard).unwrap();
+    while bus.health().problem.is_some() {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let more = batch(Queue::Inbound(0), &numbered("late", 0..1));
+    bus.publish(more).await.unwrap();
+    let mut consumer = bus.consume(Queue::Inbound(0), 1000).await.unwrap();
+    println!("delivered {}", take(&mut *consumer, n + 1).await.len());
+    bus.close().await;
 }

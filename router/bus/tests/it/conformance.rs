@@ -4,7 +4,10 @@ use std::{collections::HashSet, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures_util::future::join_all;
+use metrics_exporter_prometheus::PrometheusBuilder;
 use patchbay_bus::{BODY_BYTES_MAX, Bus, Mailbox, PublishError, Queue};
+
+use tokio::runtime::Handle;
 
 use crate::support::{
     Bounds, Fixture, batch, depth_is, drain, label, labels, message, nothing, numbered, take,
@@ -42,6 +45,7 @@ macro_rules! conformance {
             any_event_reaches_the_star
             a_slow_listener_loses_and_harms_nobody
             closing_settles_what_was_taken
+            what_happens_is_counted
         }
     };
 }
@@ -471,6 +475,44 @@ pub(crate) async fn a_slow_listener_loses_and_harms_nobody<F: Fixture>() {
     }
     assert!(n_kept <= bounds.mailbox_max, "{n_kept} kept");
     assert_eq!(bus.health().problem, None);
+    fixture.remove().await;
+}
+
+pub(crate) async fn what_happens_is_counted<F: Fixture>() {
+    let recorder = PrometheusBuilder::new().build_recorder();
+    let metrics = recorder.handle();
+    // Set for this thread only, and a bus takes its handles when it is opened.
+    let fixture = metrics::with_local_recorder(&recorder, || {
+        tokio::task::block_in_place(|| Handle::current().block_on(F::open(Bounds::default())))
+    });
+    let bus = fixture.bus();
+    publish(&bus, IN, &numbered("m", 0..10)).await;
+    publish(&bus, OUT, &numbered("m", 0..3)).await;
+    let mut large = message("large");
+    large.body = Bytes::from(vec![b'x'; BODY_BYTES_MAX + 1]);
+    bus.publish(vec![(IN, large)]).await.unwrap_err();
+    let mut consumer = bus.consume(IN, 10).await.unwrap();
+    drop((take(&mut *consumer, 10).await, consumer));
+    let mut consumer = bus.consume(IN, 10).await.unwrap();
+    for delivery in take(&mut *consumer, 10).await.into_iter().take(4) {
+        delivery.ack();
+    }
+    let text = metrics.render();
+    for line in [
+        r#"patchbay_bus_published_total{queue="inbound",outcome="ok"} 10"#,
+        r#"patchbay_bus_published_total{queue="inbound",outcome="refused"} 1"#,
+        r#"patchbay_bus_published_total{queue="outbound",outcome="ok"} 3"#,
+        r#"patchbay_bus_delivered_total{queue="inbound"} 20"#,
+        r#"patchbay_bus_redelivered_total{queue="inbound"} 10"#,
+        "patchbay_bus_unacked 6",
+        "patchbay_bus_confirm_seconds_count 2",
+        "patchbay_bus_blocked 0",
+    ] {
+        assert!(
+            text.lines().any(|found| found == line),
+            "{line} is not in\n{text}"
+        );
+    }
     fixture.remove().await;
 }
 

@@ -163,3 +163,22 @@ async fn nothing_confirmed_is_lost_when_the_process_is_killed() {
     );
     bus.close().await;
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_and_survived() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("bus.db");
+    let place = path.to_str().unwrap();
+    let mut child = Spawned::start_with_small_disk("fills_the_disk", place, "");
+    let confirmed: usize = child.said("confirmed ").await.parse().unwrap();
+    assert!(confirmed > 5, "{confirmed} before the disk was full");
+    let refused = child.said("refused ").await;
+    assert!(
+        refused.contains("bus unavailable: cannot write the journal"),
+        "{refused}"
+    );
+    let problem = child.said("problem ").await;
+    assert!(problem.contains("cannot write the journal"), "{problem}");
+    let delivered: usize = child.said("delivered ").await.parse().unwrap();
+    assert_eq!(delivered, confirmed + 1);
+}

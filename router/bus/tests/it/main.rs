@@ -8,5 +8,6 @@ mod conformance;
 mod embedded;
 mod ledger;
 mod outages;
+mod proxy;
 mod rabbitmq;
 mod support;

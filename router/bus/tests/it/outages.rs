@@ -12,6 +12,7 @@ use crate::{
     broker::Broker,
     child::Spawned,
     ledger::Load,
+    proxy::Proxy,
     rabbitmq::{broker_url, remove_namespace, test_options},
     support::{batch, drain, labels, nothing, numbered, take, within},
 };
@@ -262,4 +263,90 @@ async fn a_foreign_message_goes_to_the_dead_letters() {
     assert_eq!(within("the dead letter", wait).await, b"what?");
     bus.close().await;
     remove_namespace(&url, &prefix).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_that_falls_silent_is_noticed() {
+    let proxy = Proxy::plain(&broker_url()).await;
+    let options = RabbitOptions {
+        heartbeat_s: 1,
+        connect_timeout: Duration::from_secs(2),
+        confirm_timeout: Duration::from_secs(20),
+        ..test_options()
+    };
+    let namespace = options.namespace.clone();
+    let bus = RabbitBus::connect(&proxy.url(), options).await.unwrap();
+    let mut consumer = bus.consume(IN, 10).await.unwrap();
+    bus.publish(batch(IN, &numbered("before", 0..1)))
+        .await
+        .unwrap();
+    let held = take(&mut *consumer, 1).await;
+
+    proxy.fall_silent(true);
+    let refused = bus.publish(batch(IN, &numbered("during", 0..1)));
+    let refused = within("an answer long before the confirm's timeout", refused).await;
+    assert!(
+        matches!(&refused, Err(PublishError::Unavailable(why)) if why.contains("silent")),
+        "{refused:?}"
+    );
+    let lost = within("the subscription's end", consumer.recv(1)).await;
+    assert!(lost.unwrap_err().0.contains("silent"));
+
+    proxy.fall_silent(false);
+    healthy(&bus).await;
+    drop((held, consumer));
+    let mut consumer = bus.consume(IN, 10).await.unwrap();
+    // The broker needs its time to miss our heartbeats on the old connection.
+    assert_eq!(labels(&take(&mut *consumer, 1).await), ["before0"]);
+    bus.close().await;
+    remove_namespace(&broker_url(), &namespace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_broker_behind_tls_must_be_trusted() {
+    let proxy = Proxy::tls(&broker_url()).await;
+    let options = test_options();
+    let namespace = options.namespace.clone();
+    let bus = RabbitBus::connect(&proxy.url(), options.clone())
+        .await
+        .unwrap();
+    let said = problem(&bus).await;
+    assert!(said.contains("certificate"), "{said}");
+    bus.close().await;
+
+    let options = RabbitOptions {
+        ca_pem: Some(proxy.ca_pem.clone()),
+        ..options
+    };
+    let bus = RabbitBus::connect(&proxy.url(), options).await.unwrap();
+    healthy(&bus).await;
+    let all = numbered("m", 0..200);
+    bus.publish(batch(IN, &all)).await.unwrap();
+    let mut consumer = bus.consume(IN, 50).await.unwrap();
+    let seen = drain(&mut *consumer, &all.iter().cloned().collect()).await;
+    assert_eq!(seen, all);
+    bus.close().await;
+    remove_namespace(&broker_url(), &namespace).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_wrong_password_and_a_wrong_host_are_told() {
+    let wrong = broker_url().replace("guest:guest@", "guest:wrong@");
+    let bus = RabbitBus::connect(&wrong, test_options()).await.unwrap();
+    let said = problem(&bus).await;
+    assert!(said.contains("ACCESS_REFUSED"), "{said}");
+    assert!(!said.contains("wrong"), "no password in {said}");
+    bus.close().await;
+
+    let wrong = broker_url().replace("/%2f", "/nowhere");
+    let bus = RabbitBus::connect(&wrong, test_options()).await.unwrap();
+    let said = problem(&bus).await;
+    assert!(said.contains("nowhere"), "{said}");
+    bus.close().await;
+
+    for nonsense in ["", "http://example.com"] {
+        let error = RabbitBus::connect(nonsense, test_options()).await;
+        let error = error.err().expect("no address").0;
+        assert!(error.starts_with("bus address"), "{error}");
+    }
 }
