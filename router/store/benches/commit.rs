@@ -9,8 +9,9 @@ use patchbay_message::{
     MessageId, Party, SystemClock, ThreadId,
 };
 use patchbay_store::{
-    Changes, Contact, Conversation, ConversationState, ConversationUpdate, Fence, MessageKind,
-    MessageRow, NewEvent, OutboxRow, SqliteOptions, SqliteStore, Store, Thread, ThreadUpdate, Want,
+    Changes, Contact, Conversation, ConversationState, ConversationUpdate, Fence, LaneDone,
+    MessageKind, MessageRow, NewEvent, OutboxRow, PostgresOptions, PostgresStore, SqliteOptions,
+    SqliteStore, Store, Thread, ThreadUpdate, Want,
 };
 use tokio::runtime::Runtime;
 
@@ -199,13 +200,55 @@ fn said(thread: &Thread, conversation: &Conversation, id: MessageId, changes: &m
     });
 }
 
-fn run(bencher: Bencher<'_, '_>, partitions: usize, batch: usize) {
-    let runtime = Runtime::new().expect("a runtime");
-    let folder = tempfile::tempdir().expect("a folder");
-    let store: Arc<dyn Store> =
-        SqliteStore::open(folder.path().join("store.db"), SqliteOptions::default())
-            .expect("a store");
-    let begun = (0..partitions).map(|n| Partition::begin(&store, n, batch));
+/// An empty store, and what has to live as long.
+struct Home {
+    store: Arc<dyn Store>,
+    _folder: Option<tempfile::TempDir>,
+}
+
+impl Home {
+    fn sqlite() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("store.db");
+        Some(Self {
+            store: SqliteStore::open(path, SqliteOptions::default()).expect("a store"),
+            _folder: Some(folder),
+        })
+    }
+
+    /// On the server of `PATCHBAY_TEST_PG`; nothing is measured without. Its `fsync` should be on.
+    fn postgres(runtime: &Runtime) -> Option<Self> {
+        let Ok(server) = std::env::var("PATCHBAY_TEST_PG") else {
+            eprintln!("PATCHBAY_TEST_PG is not set: PostgreSQL is not measured");
+            return None;
+        };
+        let schema = format!("b{}", uuid::Uuid::now_v7().simple());
+        let url = format!("{server}?options=-csearch_path%3D{schema}");
+        let opened = runtime.block_on(async {
+            let (client, connection) = tokio_postgres::connect(&server, tokio_postgres::NoTls)
+                .await
+                .expect("the server answers");
+            tokio::spawn(connection);
+            let create = format!("CREATE SCHEMA {schema}");
+            client.batch_execute(&create).await.expect("a schema");
+            PostgresStore::connect(&url, PostgresOptions::default()).await
+        });
+        Some(Self {
+            store: opened.expect("a store"),
+            _folder: None,
+        })
+    }
+}
+
+fn run(
+    bencher: Bencher<'_, '_>,
+    home: Option<Home>,
+    runtime: &Runtime,
+    partitions: usize,
+    batch: usize,
+) {
+    let Some(home) = home else { return };
+    let begun = (0..partitions).map(|n| Partition::begin(&home.store, n, batch));
     let mut all = runtime.block_on(futures_util::future::join_all(begun));
     bencher
         .counter(ItemsCount::new(partitions * batch))
@@ -225,12 +268,64 @@ fn run(bencher: Bencher<'_, '_>, partitions: usize, batch: usize) {
         });
 }
 
-#[divan::bench(args = [1, 50, 500], max_time = 3)]
-fn one_partition(bencher: Bencher<'_, '_>, batch: usize) {
-    run(bencher, 1, batch);
+/// What sinks do: a small commit for every message sent, of many lanes at once.
+fn send(bencher: Bencher<'_, '_>, home: Option<Home>, runtime: &Runtime, lanes: usize) {
+    let Some(home) = home else { return };
+    let mut next = vec![(ThreadId::new(), 1); lanes];
+    next.iter_mut().for_each(|lane| lane.0 = ThreadId::new());
+    bencher.counter(ItemsCount::new(lanes)).bench_local(|| {
+        let tasks: Vec<_> = next
+            .iter_mut()
+            .map(|(lane, out_seq)| {
+                let (store, message) = (Arc::clone(&home.store), MessageId::new());
+                let changes = Changes {
+                    lanes_done: vec![LaneDone {
+                        lane: *lane,
+                        out_seq: *out_seq,
+                    }],
+                    sent: vec![(channel(), message.to_string(), message, 0)],
+                    events: vec![NewEvent {
+                        kind: "message",
+                        conversation_id: None,
+                        agent_id: None,
+                        data: serde_json::json!({ "message_id": message }),
+                    }],
+                    ..Changes::default()
+                };
+                *out_seq += 1;
+                runtime.spawn(async move { store.commit(changes).await.expect("commits") })
+            })
+            .collect();
+        for task in tasks {
+            runtime.block_on(task).expect("no panic");
+        }
+    });
 }
 
-#[divan::bench(args = [1, 50, 500], max_time = 3)]
-fn sixteen_partitions(bencher: Bencher<'_, '_>, batch: usize) {
-    run(bencher, 16, batch);
+macro_rules! measure {
+    ($backend:ident, $open:expr) => {
+        mod $backend {
+            use super::*;
+
+            #[divan::bench(args = [1, 50, 500], max_time = 3)]
+            fn one_partition(bencher: Bencher<'_, '_>, batch: usize) {
+                let runtime = Runtime::new().expect("a runtime");
+                run(bencher, $open(&runtime), &runtime, 1, batch);
+            }
+
+            #[divan::bench(args = [1, 50, 500], max_time = 3)]
+            fn sixteen_partitions(bencher: Bencher<'_, '_>, batch: usize) {
+                let runtime = Runtime::new().expect("a runtime");
+                run(bencher, $open(&runtime), &runtime, 16, batch);
+            }
+
+            #[divan::bench(args = [1, 64, 512], max_time = 3)]
+            fn lanes(bencher: Bencher<'_, '_>, lanes: usize) {
+                let runtime = Runtime::new().expect("a runtime");
+                send(bencher, $open(&runtime), &runtime, lanes);
+            }
+        }
+    };
 }
+measure!(sqlite, |_| Home::sqlite());
+measure!(postgres, Home::postgres);

@@ -121,12 +121,16 @@ fn pool(
         .map_err(|error| StoreError(error.to_string()))
 }
 
-/// What every session is set to, whatever the server's defaults. A process that is stopped in the
-/// middle of a transaction must not keep its leases from being taken over: the server ends it.
+/// What every session is set to, whatever the server's defaults.
+///
+/// A process that is stopped in the middle of a transaction must not keep its leases from being
+/// taken over: the server ends it. Plans that were made while the tables were empty read whole
+/// tables, and would be used until the server has counted the rows again; there is an index for all
+/// that is asked for here.
 fn session(options: &PostgresOptions) -> String {
     format!(
         "SET statement_timeout = {}; SET lock_timeout = {};
-         SET idle_in_transaction_session_timeout = {}; SET jit = off;
+         SET idle_in_transaction_session_timeout = {}; SET jit = off; SET enable_seqscan = off;
          SET default_transaction_isolation = 'read committed';
          SELECT set_config('synchronous_commit', 'on', false)
              WHERE current_setting('synchronous_commit') = 'off'",

@@ -2,11 +2,11 @@
 
 use std::{collections::HashSet, time::Duration};
 
-use patchbay_message::InstanceId;
-use patchbay_store::{Changes, CommitError, LiveChange, PostgresOptions};
+use patchbay_message::{InstanceId, ReceiptState};
+use patchbay_store::{Changes, CommitError, LiveChange, PostgresOptions, ReceiptWord};
 
 use super::{connect, empty};
-use crate::world::{Dyn, LONG, event, talk, until, web};
+use crate::world::{Dyn, LONG, event, now, outbound, talk, until, web};
 
 async fn two() -> (Dyn, Dyn) {
     let url = empty().await;
@@ -74,6 +74,97 @@ async fn a_reader_that_goes_on_misses_nothing_of_many_writers() {
     read.expect("every event is seen");
     for writer in written {
         writer.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_take_over_waits_for_the_commit_that_is_on_its_way() {
+    let url = empty().await;
+    let options = PostgresOptions {
+        lock_timeout: Duration::from_millis(300),
+        ..PostgresOptions::default()
+    };
+    let (one, other) = (
+        connect(&url, PostgresOptions::default()).await,
+        connect(&url, options).await,
+    );
+    let ttl = Duration::from_millis(50);
+    let (me, them) = (InstanceId::new(), InstanceId::new());
+    let fence = one.lease("timers", &me, ttl).await.unwrap().unwrap();
+    // Holds the commit up where it has compared its epoch already.
+    let mut beside = super::beside(&url).await;
+    let holding = beside.transaction().await.unwrap();
+    let hold = "SELECT 1 FROM event_head FOR UPDATE";
+    holding.query(hold, &[]).await.unwrap();
+    let changes = Changes {
+        fences: vec![fence],
+        events: vec![event(1)],
+        ..Changes::default()
+    };
+    let commit = {
+        let one = Dyn::clone(&one);
+        tokio::spawn(async move { one.commit(changes).await })
+    };
+    let watch = super::beside(&url).await;
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE wait_event_type = 'Lock' AND query LIKE '%event_head SET%'
+            AND pg_blocking_pids(pid) = ARRAY[$1::int4]";
+    let holder = holding.query_one("SELECT pg_backend_pid()", &[]).await;
+    let holder: i32 = holder.unwrap().get(0);
+    until("the commit waits", async || {
+        let row = watch.query_one(waits, &[&holder]).await.unwrap();
+        (row.get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+
+    let early = other.lease("timers", &them, LONG).await;
+    assert!(early.is_err(), "taken over in the middle: {early:?}");
+    holding.rollback().await.unwrap();
+    commit
+        .await
+        .unwrap()
+        .expect("it was the owner all the time");
+    let fence = other.lease("timers", &them, LONG).await.unwrap().unwrap();
+    assert_eq!(fence.epoch, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_receipt_and_the_id_it_is_about_may_come_at_the_same_moment() {
+    const MESSAGES: u64 = 40;
+    let (sink, router) = two().await;
+    let talk = talk(&sink, "ada", patchbay_store::ConversationState::Open).await;
+    let messages: Vec<_> = (1..=MESSAGES)
+        .map(|n| outbound(&talk.conversation, n))
+        .collect();
+    sink.commit(Changes {
+        messages: messages.clone(),
+        ..Changes::default()
+    })
+    .await
+    .unwrap();
+    for message in &messages {
+        let external_id = format!("provider-{}", message.pos);
+        let sent = Changes {
+            sent: vec![(web(), external_id.clone(), message.id, 0)],
+            ..Changes::default()
+        };
+        let receipt = Changes {
+            receipts: vec![ReceiptWord {
+                channel: web(),
+                external_id: Some(external_id),
+                message: None,
+                state: ReceiptState::Delivered,
+                reason: None,
+                at: now(),
+                attempts: None,
+            }],
+            ..Changes::default()
+        };
+        let (sent, received) = tokio::join!(sink.commit(sent), router.commit(receipt));
+        let rose = [sent.unwrap().delivered, received.unwrap().delivered].concat();
+        assert_eq!(rose, [(message.id, ReceiptState::Delivered)]);
+        let row = router.message(message.id).await.unwrap().unwrap();
+        assert_eq!(row.state, Some(ReceiptState::Delivered));
     }
 }
 
