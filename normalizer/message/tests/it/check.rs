@@ -30,6 +30,11 @@ fn checked(pointer: &str, value: Value) -> Result<(), String> {
         { "type": "unsupported", "what": "w" },
         { "type": "audio", "url": "u", "mime": "m", "size": 1 },
         { "type": "event", "name": "n" },
+        { "type": "edit", "of": "m", "text": "t" },
+        { "type": "recall", "of": "m" },
+        { "type": "template", "template": "t", "values": {} },
+        { "type": "command", "name": "n" },
+        { "type": "telemetry", "readings": {} },
     ]);
     let (parent, key) = pointer.rsplit_once('/').expect("a pointer");
     let parent = sent.pointer_mut(parent).expect("a place in the envelope");
@@ -102,6 +107,26 @@ fn every_text_has_its_bound() {
             "content[10].transcript",
             TEXT_BYTES_MAX,
         ),
+        ("/content/5/name", "content[5].name", NAME_BYTES_MAX),
+        ("/content/2/text", "content[2].text", TEXT_BYTES_MAX),
+        ("/content/2/chosen", "content[2].chosen", KEY_BYTES_MAX),
+        ("/content/6/title", "content[6].title", NAME_BYTES_MAX),
+        ("/content/6/text", "content[6].text", TEXT_BYTES_MAX),
+        ("/content/6/image", "content[6].image", URL_BYTES_MAX),
+        (
+            "/content/14/template",
+            "content[14].template",
+            KEY_BYTES_MAX,
+        ),
+        ("/content/4/code", "content[4].code", KEY_BYTES_MAX),
+        ("/content/4/text", "content[4].text", TEXT_BYTES_MAX),
+        ("/content/15/name", "content[15].name", NAME_BYTES_MAX),
+        ("/content/11/name", "content[11].name", NAME_BYTES_MAX),
+        ("/content/8/emoji", "content[8].emoji", NAME_BYTES_MAX),
+        ("/content/12/of", "content[12].of", KEY_BYTES_MAX),
+        ("/content/12/text", "content[12].text", TEXT_BYTES_MAX),
+        ("/content/13/of", "content[13].of", KEY_BYTES_MAX),
+        ("/content/9/what", "content[9].what", NAME_BYTES_MAX),
     ];
     for (pointer, field, max) in cases {
         assert_eq!(checked(pointer, long(max)), Ok(()), "{field} at its bound");
@@ -123,6 +148,9 @@ fn free_json_is_weighed_as_a_whole() {
         ("/content/7/later", "content[7]"),
         ("/content/4/readings", "content[4].readings"),
         ("/content/11/value", "content[11].value"),
+        ("/content/14/values", "content[14].values"),
+        ("/content/15/arguments", "content[15].arguments"),
+        ("/content/16/readings", "content[16].readings"),
     ];
     for (pointer, field) in cases {
         let error = checked(pointer, heavy()).expect_err(field);
@@ -142,6 +170,12 @@ fn lists_have_a_bound() {
         error
             .expect_err("too many")
             .starts_with("`content[2].options` is 65 long")
+    );
+    let error = checked("/content/5/addresses", json!(vec!["a"; CHOICES_MAX + 1]));
+    assert!(
+        error
+            .expect_err("too many")
+            .starts_with("`content[5].addresses` is 65 long")
     );
 }
 
