@@ -50,86 +50,93 @@ fn long(bytes: usize) -> Value {
     Value::String("x".repeat(bytes))
 }
 
+/// Where a text stands, what it is called, how long it may be.
+type Bound = (&'static str, &'static str, usize);
+
+const OF_THE_ENVELOPE: &[Bound] = &[
+    ("/partition_key", "partition_key", KEY_BYTES_MAX),
+    ("/lane_key", "lane_key", KEY_BYTES_MAX),
+    ("/external_id", "external_id", KEY_BYTES_MAX),
+    ("/dedupe_key", "dedupe_key", KEY_BYTES_MAX),
+    ("/in_reply_to", "in_reply_to", KEY_BYTES_MAX),
+    ("/channel/kind", "channel.kind", NAME_BYTES_MAX),
+    ("/sender/address", "sender.address", KEY_BYTES_MAX),
+    ("/sender/name", "sender.name", NAME_BYTES_MAX),
+    ("/recipient/locale", "recipient.locale", LOCALE_BYTES_MAX),
+    ("/receipt/external_id", "receipt.external_id", KEY_BYTES_MAX),
+    ("/receipt/code", "receipt.code", NAME_BYTES_MAX),
+    ("/receipt/text", "receipt.text", TEXT_BYTES_MAX),
+    ("/reply/handle", "reply.handle", URL_BYTES_MAX),
+    (
+        "/command/idempotency_key",
+        "command.idempotency_key",
+        KEY_BYTES_MAX,
+    ),
+    (
+        "/command/content/0/text",
+        "command.content[0].text",
+        TEXT_BYTES_MAX,
+    ),
+    ("/traceparent", "traceparent", TRACE_BYTES_MAX),
+];
+
+const OF_PARTS: &[Bound] = &[
+    ("/content/0/text", "content[0].text", TEXT_BYTES_MAX),
+    ("/content/1/url", "content[1].url", URL_BYTES_MAX),
+    ("/content/1/mime", "content[1].mime", NAME_BYTES_MAX),
+    ("/content/1/name", "content[1].name", NAME_BYTES_MAX),
+    ("/content/1/caption", "content[1].caption", TEXT_BYTES_MAX),
+    (
+        "/content/2/options/0/id",
+        "content[2].options[0].id",
+        KEY_BYTES_MAX,
+    ),
+    (
+        "/content/2/options/0/label",
+        "content[2].options[0].label",
+        NAME_BYTES_MAX,
+    ),
+    ("/content/3/label", "content[3].label", NAME_BYTES_MAX),
+    ("/content/4/device", "content[4].device", KEY_BYTES_MAX),
+    (
+        "/content/5/addresses/0",
+        "content[5].addresses[0]",
+        KEY_BYTES_MAX,
+    ),
+    ("/content/6/url", "content[6].url", URL_BYTES_MAX),
+    ("/content/8/to", "content[8].to", KEY_BYTES_MAX),
+    ("/content/9/raw", "content[9].raw", URL_BYTES_MAX),
+    (
+        "/content/10/transcript",
+        "content[10].transcript",
+        TEXT_BYTES_MAX,
+    ),
+    ("/content/5/name", "content[5].name", NAME_BYTES_MAX),
+    ("/content/2/text", "content[2].text", TEXT_BYTES_MAX),
+    ("/content/2/chosen", "content[2].chosen", KEY_BYTES_MAX),
+    ("/content/6/title", "content[6].title", NAME_BYTES_MAX),
+    ("/content/6/text", "content[6].text", TEXT_BYTES_MAX),
+    ("/content/6/image", "content[6].image", URL_BYTES_MAX),
+    (
+        "/content/14/template",
+        "content[14].template",
+        KEY_BYTES_MAX,
+    ),
+    ("/content/4/code", "content[4].code", KEY_BYTES_MAX),
+    ("/content/4/text", "content[4].text", TEXT_BYTES_MAX),
+    ("/content/15/name", "content[15].name", NAME_BYTES_MAX),
+    ("/content/11/name", "content[11].name", NAME_BYTES_MAX),
+    ("/content/8/emoji", "content[8].emoji", NAME_BYTES_MAX),
+    ("/content/12/of", "content[12].of", KEY_BYTES_MAX),
+    ("/content/12/text", "content[12].text", TEXT_BYTES_MAX),
+    ("/content/13/of", "content[13].of", KEY_BYTES_MAX),
+    ("/content/9/what", "content[9].what", NAME_BYTES_MAX),
+];
+
 #[test]
 fn every_text_has_its_bound() {
-    let cases = [
-        ("/partition_key", "partition_key", KEY_BYTES_MAX),
-        ("/lane_key", "lane_key", KEY_BYTES_MAX),
-        ("/external_id", "external_id", KEY_BYTES_MAX),
-        ("/dedupe_key", "dedupe_key", KEY_BYTES_MAX),
-        ("/in_reply_to", "in_reply_to", KEY_BYTES_MAX),
-        ("/channel/kind", "channel.kind", NAME_BYTES_MAX),
-        ("/sender/address", "sender.address", KEY_BYTES_MAX),
-        ("/sender/name", "sender.name", NAME_BYTES_MAX),
-        ("/recipient/locale", "recipient.locale", LOCALE_BYTES_MAX),
-        ("/receipt/external_id", "receipt.external_id", KEY_BYTES_MAX),
-        ("/receipt/code", "receipt.code", NAME_BYTES_MAX),
-        ("/receipt/text", "receipt.text", TEXT_BYTES_MAX),
-        ("/reply/handle", "reply.handle", URL_BYTES_MAX),
-        (
-            "/command/idempotency_key",
-            "command.idempotency_key",
-            KEY_BYTES_MAX,
-        ),
-        (
-            "/command/content/0/text",
-            "command.content[0].text",
-            TEXT_BYTES_MAX,
-        ),
-        ("/traceparent", "traceparent", TRACE_BYTES_MAX),
-        ("/content/0/text", "content[0].text", TEXT_BYTES_MAX),
-        ("/content/1/url", "content[1].url", URL_BYTES_MAX),
-        ("/content/1/mime", "content[1].mime", NAME_BYTES_MAX),
-        ("/content/1/name", "content[1].name", NAME_BYTES_MAX),
-        ("/content/1/caption", "content[1].caption", TEXT_BYTES_MAX),
-        (
-            "/content/2/options/0/id",
-            "content[2].options[0].id",
-            KEY_BYTES_MAX,
-        ),
-        (
-            "/content/2/options/0/label",
-            "content[2].options[0].label",
-            NAME_BYTES_MAX,
-        ),
-        ("/content/3/label", "content[3].label", NAME_BYTES_MAX),
-        ("/content/4/device", "content[4].device", KEY_BYTES_MAX),
-        (
-            "/content/5/addresses/0",
-            "content[5].addresses[0]",
-            KEY_BYTES_MAX,
-        ),
-        ("/content/6/url", "content[6].url", URL_BYTES_MAX),
-        ("/content/8/to", "content[8].to", KEY_BYTES_MAX),
-        ("/content/9/raw", "content[9].raw", URL_BYTES_MAX),
-        (
-            "/content/10/transcript",
-            "content[10].transcript",
-            TEXT_BYTES_MAX,
-        ),
-        ("/content/5/name", "content[5].name", NAME_BYTES_MAX),
-        ("/content/2/text", "content[2].text", TEXT_BYTES_MAX),
-        ("/content/2/chosen", "content[2].chosen", KEY_BYTES_MAX),
-        ("/content/6/title", "content[6].title", NAME_BYTES_MAX),
-        ("/content/6/text", "content[6].text", TEXT_BYTES_MAX),
-        ("/content/6/image", "content[6].image", URL_BYTES_MAX),
-        (
-            "/content/14/template",
-            "content[14].template",
-            KEY_BYTES_MAX,
-        ),
-        ("/content/4/code", "content[4].code", KEY_BYTES_MAX),
-        ("/content/4/text", "content[4].text", TEXT_BYTES_MAX),
-        ("/content/15/name", "content[15].name", NAME_BYTES_MAX),
-        ("/content/11/name", "content[11].name", NAME_BYTES_MAX),
-        ("/content/8/emoji", "content[8].emoji", NAME_BYTES_MAX),
-        ("/content/12/of", "content[12].of", KEY_BYTES_MAX),
-        ("/content/12/text", "content[12].text", TEXT_BYTES_MAX),
-        ("/content/13/of", "content[13].of", KEY_BYTES_MAX),
-        ("/content/9/what", "content[9].what", NAME_BYTES_MAX),
-    ];
-    for (pointer, field, max) in cases {
-        assert_eq!(checked(pointer, long(max)), Ok(()), "{field} at its bound");
+    for (pointer, field, max) in OF_THE_ENVELOPE.iter().chain(OF_PARTS) {
+        assert_eq!(checked(pointer, long(*max)), Ok(()), "{field} at its bound");
         let found = max + 1;
         let sentence = format!("`{field}` is {found} long, {max} at most are allowed");
         assert_eq!(checked(pointer, long(found)), Err(sentence));
