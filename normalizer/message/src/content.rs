@@ -21,7 +21,15 @@ pub enum Content {
     /// A part of a kind this version knows.
     Known(Part),
     /// A part of another kind, kept as it came.
-    Other(Value),
+    Other(#[schemars(schema_with = "of_another_kind")] Value),
+}
+
+/// A part of a known kind must have its fields: it does not pass for one of another kind.
+fn of_another_kind(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+    schemars::json_schema!({
+        "type": "object",
+        "properties": { "type": { "not": { "enum": Part::TYPES } } },
+    })
 }
 
 impl Content {

@@ -30,6 +30,7 @@ macro_rules! uuid_id {
         $(#[$doc])*
         #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
         #[serde(transparent)]
+        #[schemars(extend("format" = "uuid"))]
         pub struct $name(#[schemars(with = "String")] pub Uuid);
 
         impl $name {
@@ -99,7 +100,8 @@ impl ThreadId {
 /// A configured channel: its file's stem, `^[a-z][a-z0-9-]{0,39}$`.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct ChannelId(#[schemars(regex(pattern = r"^[a-z][a-z0-9-]{0,39}$"))] std::sync::Arc<str>);
+#[schemars(with = "String", extend("pattern" = "^[a-z][a-z0-9-]{0,39}$"))]
+pub struct ChannelId(std::sync::Arc<str>);
 
 impl ChannelId {
     /// Checks the text and makes an id of it.
