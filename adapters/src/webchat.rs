@@ -84,6 +84,7 @@ impl Channel for Chat {
             Wire::Http(request) => self.request(cx, request),
             Wire::Open(request) => self.connect(cx, session, request),
             Wire::Frame(frame) => self.client_frame(cx, session, frame),
+            Wire::MqttLogin(_) | Wire::Mqtt(_) => Err(Reject::NotFound),
         }
     }
 
@@ -100,6 +101,7 @@ impl Channel for Chat {
                 part: 0,
                 external_id: Some(outbound.id.to_string()),
                 state: ReceiptState::Sent,
+                awaits: None,
             }])),
             // A client drops a number it has shown, so that pushing again is harmless.
             Some(_) => Err(SendError::Retry(None)),

@@ -20,6 +20,8 @@ pub(crate) enum Record {
     Unknown(String),
     /// A live push.
     Live(u32),
+    /// A broker's PUBACK.
+    Mqtt(u8),
     /// An answer over HTTP.
     Http {
         status: u16,
@@ -35,6 +37,7 @@ pub(crate) fn encode(exchange: &Exchange) -> Value {
         Exchange::NotSent(why) => Record::NotSent(why.clone()),
         Exchange::Unknown(why) => Record::Unknown(why.clone()),
         Exchange::Answered(Answer::Live { gateways }) => Record::Live(*gateways),
+        Exchange::Answered(Answer::Mqtt { reason }) => Record::Mqtt(*reason),
         Exchange::Answered(Answer::Http {
             status,
             headers,
@@ -68,6 +71,7 @@ pub(crate) fn decode(value: &Value) -> Option<Exchange> {
         Record::NotSent(why) => Exchange::NotSent(why),
         Record::Unknown(why) => Exchange::Unknown(why),
         Record::Live(gateways) => Exchange::Answered(Answer::Live { gateways }),
+        Record::Mqtt(reason) => Exchange::Answered(Answer::Mqtt { reason }),
         Record::Http {
             status,
             headers,
@@ -92,6 +96,7 @@ pub(crate) fn redacted(exchange: &Exchange) -> Value {
         Exchange::NotSent(why) => json!({ "not_sent": why }),
         Exchange::Unknown(why) => json!({ "unknown": why }),
         Exchange::Answered(Answer::Live { gateways }) => json!({ "gateways": gateways }),
+        Exchange::Answered(Answer::Mqtt { reason }) => json!({ "reason": reason }),
         Exchange::Answered(Answer::Http { status, body, .. }) => {
             json!({ "status": status.as_u16(), "body_bytes": body.len() })
         }
@@ -112,6 +117,7 @@ mod tests {
             Exchange::NotSent("refused".to_owned()),
             Exchange::Unknown("no answer in time".to_owned()),
             Exchange::Answered(Answer::Live { gateways: 2 }),
+            Exchange::Answered(Answer::Mqtt { reason: 16 }),
             Exchange::Answered(Answer::Http {
                 status: StatusCode::TOO_MANY_REQUESTS,
                 headers,

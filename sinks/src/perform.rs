@@ -55,7 +55,7 @@ pub(crate) struct Outcome {
 
 /// Whether pushes of this channel go by live connections alone, without a limit to wait for.
 pub(crate) fn is_live(channel: &OpenChannel) -> bool {
-    channel.limits.send_per_second.is_none() && channel.channel.links().contains(&Link::Socket)
+    channel.limits.send_per_second.is_none() && channel.channel.links().iter().any(Link::is_live)
 }
 
 /// Sends by live pushes, on the spot. `None` if the adapter asks for anything else.
@@ -79,7 +79,7 @@ pub(crate) fn perform_live(
                 let bus = &*worker.bus;
                 sending.exchanged(link::push(bus, item.lane, &channel.id, gateways, out));
             }
-            Next::Call(request @ Request::Http(_)) => {
+            Next::Call(request @ (Request::Http(_) | Request::Mqtt(_))) => {
                 sending.put_back(request);
                 return None;
             }
@@ -208,6 +208,7 @@ impl Job {
         }
         let exchange = match request {
             Request::Http(out) => self.worker.http.perform(out).await,
+            Request::Mqtt(_) => patchbay_sdk::Exchange::NotSent("no MQTT transport yet".to_owned()),
             Request::Live(out) => {
                 let bus = &*self.worker.bus;
                 link::push(bus, self.item.lane, &self.channel.id, &self.gateways, out)

@@ -147,6 +147,7 @@ impl Recorder {
             reason,
             at: self.now,
             attempts: Some(item.attempts),
+            overdue: false,
         }
     }
 

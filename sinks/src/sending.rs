@@ -223,6 +223,7 @@ impl Sending {
 pub(crate) fn is_journaled(request: &Request) -> bool {
     match request {
         Request::Http(out) => matches!(out.effect, Effect::Deliver { key: None, .. }),
+        Request::Mqtt(out) => matches!(out.effect, Effect::Deliver { key: None, .. }),
         Request::Live(_) => false,
     }
 }

@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Exchange, Link, LinkPolicy, LiveEvent, Manifest, Problem, Reject, Reply, Secret, SendError,
-    Sent, Session, Step, TokenName, Verified, Wire,
+    Await, Exchange, Link, LinkPolicy, LiveEvent, Manifest, MqttOut, Problem, Reject, Reply,
+    Secret, SendError, Sent, Session, Step, ThreadMessage, TokenName, Verified, Wire,
 };
 
 /// One kind of channel.
@@ -59,6 +59,12 @@ pub trait Channel: Send + Sync {
 
     /// For channels with sockets: how something live looks on the wire; `None` if it is not shown.
     fn frame(&self, _cx: &Cx<'_>, _event: &LiveEvent<'_>) -> Option<String> {
+        None
+    }
+
+    /// For channels with an MQTT listener: how a message of the thread goes to its device, and how
+    /// long its answer is waited for; `None` if it is not sent.
+    fn downlink(&self, _cx: &Cx<'_>, _message: &ThreadMessage) -> Option<Downlink> {
         None
     }
 
@@ -253,11 +259,27 @@ pub enum Ask {
     },
     /// Send this frame back at once.
     Emit(String),
+    /// This connection may publish to and subscribe to what these topic filters match, nothing else.
+    Topics {
+        /// For PUBLISH.
+        publish: Vec<String>,
+        /// For SUBSCRIBE.
+        subscribe: Vec<String>,
+    },
     /// Answer a client's ping by [`LiveEvent::Pong`]; only the transport knows the newest number.
     Pong {
         /// What the client gave, as JSON.
         at: Option<String>,
     },
+}
+
+/// A message on its way to a device that is connected to us.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Downlink {
+    /// What to publish.
+    pub out: MqttOut,
+    /// The device's answer is the receipt; without one, its PUBACK is.
+    pub awaits: Option<Await>,
 }
 
 /// An outbound may ride on the answer until `deadline` passes.

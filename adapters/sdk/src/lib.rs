@@ -8,6 +8,7 @@ mod contract;
 mod json;
 mod live;
 mod manifest;
+mod mqtt;
 mod nudge;
 pub mod options;
 mod plain;
@@ -18,18 +19,23 @@ pub mod verify;
 mod wire;
 
 pub use contract::{
-    Adapter, Ask, Channel, Cx, Decoded, Handles, Inbound, InboundMessage, Random, Signal, Slot,
+    Adapter, Ask, Channel, Cx, Decoded, Downlink, Handles, Inbound, InboundMessage, Random, Signal,
+    Slot,
 };
 pub use json::{parse_json, parse_object};
 pub use live::{From, LinkPolicy, LiveEvent, QueueState, ThreadMessage};
 pub use manifest::{Link, Manifest, OutLimits, Problem};
+pub use mqtt::{
+    MqttBroker, MqttIn, MqttListener, MqttLogin, MqttOut, MqttProof, MqttTls, MqttVersion,
+};
 pub use nudge::LiveNudge;
 pub use patchbay_config::Secret;
 pub use plain::plain_text;
 pub use registry::{Kind, OpenError};
 pub use reject::Reject;
 pub use send::{
-    Answer, Effect, Exchange, HttpOut, LiveOut, Request, Scope, SendError, Sent, Step, TokenName,
+    Answer, Await, Effect, Exchange, HttpOut, LiveOut, Request, Scope, SendError, Sent, Step,
+    TokenName,
 };
 pub use verify::Verified;
 pub use wire::{HttpIn, Reply, Session, Wire};

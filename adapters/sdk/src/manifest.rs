@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::{MqttBroker, MqttListener};
+
 /// One kind, as the core needs to know it.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Manifest {
@@ -54,10 +56,22 @@ impl Problem {
 }
 
 /// What to hold open for a channel.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Link {
     /// Requests below `/channels/{id}`.
     Http,
     /// WebSockets at `/channels/{id}/socket`.
     Socket,
+    /// Sessions with an MQTT broker, one leased owner for each topic filter.
+    MqttBroker(Box<MqttBroker>),
+    /// An address at which MQTT devices connect to us, in every gateway.
+    MqttListener(Box<MqttListener>),
+}
+
+impl Link {
+    /// Whether clients hold connections to us by it: outbounds are pushed to whoever holds one.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        matches!(self, Self::Socket | Self::MqttListener(_))
+    }
 }

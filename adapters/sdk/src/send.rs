@@ -31,6 +31,8 @@ pub enum Request {
     Http(HttpOut),
     /// A push to whoever holds the contact's live connection.
     Live(LiveOut),
+    /// A PUBLISH to the channel's broker.
+    Mqtt(crate::MqttOut),
 }
 
 /// An HTTP request.
@@ -110,6 +112,11 @@ pub enum Answer {
         /// Gateways nudged.
         gateways: u32,
     },
+    /// From a broker.
+    Mqtt {
+        /// PUBACK's reason code (MQTT 5.0, section 3.4.2.1); 0 with 3.1.1 and with QoS 0.
+        reason: u8,
+    },
 }
 
 /// One part was handed over.
@@ -121,6 +128,17 @@ pub struct Sent {
     pub external_id: Option<String>,
     /// What the provider's answer says of it: accepted, sent ...
     pub state: ReceiptState,
+    /// The contact's own answer is the receipt and has to come in time.
+    pub awaits: Option<Await>,
+}
+
+/// How long an answer is waited for. Needs an `external_id`, which the answer names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Await {
+    /// From now on.
+    pub within: Duration,
+    /// What the message is if no answer comes: `unknown` or `expired`.
+    pub or_else: ReceiptState,
 }
 
 /// What is throttled.

@@ -62,6 +62,18 @@ pub fn by_connection(session: &crate::Session) -> Option<Verified> {
         .then_some(Verified(Authenticity::Token))
 }
 
+/// What came in over a link to a broker is as good as the link: TLS or our login there.
+///
+/// # Errors
+/// [`Reject::Unauthorized`] for a link that proves nothing.
+pub fn by_link(proof: crate::MqttProof) -> Result<Verified, Reject> {
+    match proof {
+        crate::MqttProof::Tls => Ok(Verified(Authenticity::Tls)),
+        crate::MqttProof::Login => Ok(Verified(Authenticity::Token)),
+        crate::MqttProof::Session | crate::MqttProof::None => Err(Reject::Unauthorized),
+    }
+}
+
 /// Not verified, for the reason given in the channel's file or because the request only asks for
 /// an anonymous identity and carries no message.
 #[must_use]

@@ -5,6 +5,8 @@ use std::borrow::Cow;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use patchbay_message::Party;
 
+use crate::{MqttIn, MqttLogin};
+
 /// When to send again what could not be stored, seconds.
 const RETRY_AFTER_S: &str = "5";
 /// Made for every request, and nearly never sent: ready as it is.
@@ -19,6 +21,10 @@ pub enum Wire<'a> {
     Open(HttpIn<'a>),
     /// A frame on an open WebSocket.
     Frame(&'a [u8]),
+    /// An MQTT client wants to connect: answered by `Register` and `Topics`.
+    MqttLogin(MqttLogin<'a>),
+    /// An MQTT PUBLISH came in, from a broker or from a device that is connected to us.
+    Mqtt(MqttIn<'a>),
 }
 
 /// A request.

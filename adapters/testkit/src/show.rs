@@ -118,6 +118,9 @@ fn ask(ask: &Ask) -> Value {
         }
         Ask::Emit(frame) => json!({ "emit": text(frame.as_bytes()) }),
         Ask::Pong { at } => json!({ "pong": { "at": at } }),
+        Ask::Topics { publish, subscribe } => {
+            json!({ "topics": { "publish": publish, "subscribe": subscribe } })
+        }
     }
 }
 
@@ -148,6 +151,12 @@ pub(crate) fn request(request: &Request) -> Value {
             "effect": format!("{:?}", http.effect),
             "timeout_ms": millis(http.timeout),
         })) })),
+        Request::Mqtt(out) => json!({ "mqtt": {
+            "topic": out.topic,
+            "payload": String::from_utf8_lossy(&out.payload),
+            "qos": out.qos,
+            "retain": out.retain,
+        } }),
         Request::Live(live) => json!({ "live": {
             "id": live.id,
             "address": live.address,

@@ -134,6 +134,11 @@ impl Api {
             assignee: None,
             group: None,
             until: None,
+            ticket_id: None,
+            expires_at: None,
+            category: None,
+            severity: None,
+            title: None,
         }
     }
 

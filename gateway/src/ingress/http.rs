@@ -174,7 +174,7 @@ async fn fulfil(ingress: &Ingress, channel: &OpenChannel, read: Read, body: Byte
                 return media::upload(&*ingress.blobs, name, bytes_max, &types, body).await;
             }
             // Only a socket can do these.
-            Ask::Register { .. } | Ask::Emit(_) | Ask::Pong { .. } => {}
+            Ask::Register { .. } | Ask::Emit(_) | Ask::Pong { .. } | Ask::Topics { .. } => {}
         }
     }
     // A client that posts one message is told its id, in the words of its socket.

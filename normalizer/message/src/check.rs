@@ -76,6 +76,8 @@ impl Command {
     /// The first [`Violation`].
     pub fn check(&self) -> Checked {
         key("idempotency_key", &self.idempotency_key)?;
+        maybe(name, "category", self.category.as_ref())?;
+        maybe(name, "title", self.title.as_ref())?;
         contents(&self.content)
     }
 }

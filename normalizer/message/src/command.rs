@@ -3,10 +3,12 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::{AgentId, CommandId, Content, ConversationId, GroupId, Time, open::open_enum};
+use crate::{
+    AgentId, CommandId, Content, ConversationId, GroupId, Severity, TicketId, Time, open::open_enum,
+};
 
 open_enum! {
-    /// What is to be done to a conversation.
+    /// What is to be done to a conversation; to one of its tickets, if the command names one.
     CommandName {
         /// Send `content` to the contact.
         Reply = "reply",
@@ -22,6 +24,12 @@ open_enum! {
         Reopen = "reopen",
         /// Rest until `until`.
         Snooze = "snooze",
+        /// Of a ticket: the work is done.
+        Confirm = "confirm",
+        /// Of a ticket: it is not to be worked on.
+        Cancel = "cancel",
+        /// Of a ticket: `category`, `severity`, `title`.
+        Edit = "edit",
     }
 }
 
@@ -34,6 +42,9 @@ pub struct Command {
     pub name: CommandName,
     /// To which conversation.
     pub conversation_id: ConversationId,
+    /// To which of the conversation's tickets: what is said or done belongs to it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_id: Option<TicketId>,
     /// Who asks; none for the system itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub agent_id: Option<AgentId>,
@@ -54,6 +65,18 @@ pub struct Command {
     /// Until when to snooze.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Time>,
+    /// A reply that was not sent by then is not to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<Time>,
+    /// A ticket's new category; empty takes it away.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// A ticket's new severity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub severity: Option<Severity>,
+    /// A ticket's new title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
 }
 
 open_enum! {

@@ -315,6 +315,20 @@ open_enum! {
     }
 }
 
+impl Severity {
+    /// The order of severities: a report may only raise a ticket's.
+    #[must_use]
+    pub fn rank(&self) -> u8 {
+        match self {
+            Self::Critical => 4,
+            Self::Major => 3,
+            Self::Minor => 2,
+            Self::Warning => 1,
+            Self::Other(_) => 0,
+        }
+    }
+}
+
 open_enum! {
     /// Whether a fault is there.
     FaultState {
@@ -338,6 +352,9 @@ pub struct Fault {
     pub state: FaultState,
     /// By the device's own clock.
     pub occurred_at: Time,
+    /// By the device's own count; where both have one it decides what came later, not the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sequence: Option<u64>,
     /// Words for people.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub text: Option<String>,

@@ -104,6 +104,7 @@ impl Field for Fault {
             severity: fields.must("severity")?,
             state: fields.must("state")?,
             occurred_at: fields.must::<Time, E>("occurred_at")?,
+            sequence: Field::take(fields, "sequence")?,
             text: Field::take(fields, "text")?,
             location: Field::take(fields, "location")?,
             readings: Field::take(fields, "readings")?,

@@ -80,6 +80,8 @@ uuid_id! {
     TokenId = "token id";
     /// One thing an agent or the API asked for.
     CommandId = "command id";
+    /// A piece of work.
+    TicketId = "ticket id";
 }
 
 /// Namespace of [`ThreadId::of`]; drawn once at random.

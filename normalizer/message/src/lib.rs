@@ -24,7 +24,7 @@ pub use envelope::{
 };
 pub use ids::{
     AgentId, BadId, ChannelId, CommandId, ContactId, ConversationId, GroupId, InstanceId,
-    MessageId, ThreadId, TokenId,
+    MessageId, ThreadId, TicketId, TokenId,
 };
 pub use limits::{Rule, Violation};
 pub use live::{ContactTyping, LiveSignal, LogNudge, SignalBody};

@@ -57,6 +57,13 @@ impl Time {
         )
     }
 
+    /// The year it lies in (UTC).
+    #[must_use]
+    pub fn year(self) -> i16 {
+        jiff::Timestamp::from_millisecond(self.0)
+            .map_or(0, |stamp| stamp.to_zoned(jiff::tz::TimeZone::UTC).year())
+    }
+
     /// How long after `earlier` this is; zero if it is not after.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {

@@ -141,6 +141,7 @@ fn message_row(
         state: None,
         reason: None,
         attempts: 0,
+        expires_at: None,
     }
 }
 

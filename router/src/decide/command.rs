@@ -177,6 +177,9 @@ fn carry_out(
         CommandName::Close => actions::close(board, order).map(|()| None),
         CommandName::Reopen => actions::reopen(board, order).map(|()| None),
         CommandName::Snooze => actions::snooze(board, order).map(|()| None),
+        name @ (CommandName::Confirm | CommandName::Cancel | CommandName::Edit) => {
+            refuse("content", format!("`{name}` is for tickets"))
+        }
         CommandName::Other(name) => refuse("content", format!("`{name}` is not a known command")),
     }
 }

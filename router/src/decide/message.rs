@@ -195,5 +195,6 @@ fn say(
         state: None,
         reason: None,
         attempts: 0,
+        expires_at: None,
     });
 }

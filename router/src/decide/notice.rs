@@ -111,6 +111,7 @@ pub(crate) fn notice_row(
         state: None,
         reason: None,
         attempts: 0,
+        expires_at: None,
     }
 }
 

@@ -27,6 +27,7 @@ pub(super) fn take(
         reason: reason(receipt),
         at: receipt.at.unwrap_or(envelope.received_at),
         attempts: None,
+        overdue: false,
     });
     (Ending::Routed, None)
 }

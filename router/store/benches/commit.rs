@@ -174,6 +174,7 @@ fn said(thread: &Thread, conversation: &Conversation, id: MessageId, changes: &m
         state: None,
         reason: None,
         attempts: 0,
+        expires_at: None,
     });
     changes.thread_updates.push(ThreadUpdate {
         id: thread.id,

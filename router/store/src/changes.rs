@@ -7,8 +7,8 @@ use patchbay_message::{
 use serde_json::Value;
 
 use crate::{
-    Audit, Contact, Conversation, ConversationState, DeadLetter, MessageRow, NewEvent, OutboxRow,
-    Thread,
+    Audit, Contact, Conversation, ConversationState, DeadLetter, Device, Expect, MessageRow,
+    NewEvent, OutboxRow, Thread, Ticket, TicketEntry, TicketUpdate,
 };
 
 /// The right to a duty: compared with the lease row, which stays locked until the commit.
@@ -83,6 +83,20 @@ pub struct Changes {
     pub seen: Vec<Seen>,
     /// Agent has read the conversation: unread = 0. The version stays.
     pub read: Vec<ConversationId>,
+    /// New tickets; their numbers are drawn here. An open one of the same channel, device and code is
+    /// a Conflict.
+    pub tickets: Vec<Ticket>,
+    /// Tickets changed. One that opens while another of the same channel, device and code is open is
+    /// a Conflict.
+    pub ticket_updates: Vec<TicketUpdate>,
+    /// New lines of tickets' histories. A `pos` that is taken is a Conflict.
+    pub ticket_entries: Vec<TicketEntry>,
+    /// How devices stand (upsert by thread).
+    pub devices: Vec<Device>,
+    /// The device has everything up to this outbound number of its thread; only rises.
+    pub device_acks: Vec<(ThreadId, u64)>,
+    /// Answers that are waited for, written after `sent`.
+    pub expects: Vec<Expect>,
     /// Dead letters (upsert by id, status included).
     pub dead: Vec<DeadLetter>,
     /// Dead letters whose status changes: `replayed`, `dropped`. Only from `dead`, else Conflict.
@@ -211,6 +225,9 @@ pub struct ReceiptWord {
     pub at: Time,
     /// How often it was tried so far, if our own word.
     pub attempts: Option<u32>,
+    /// No answer came in time: such a word also takes the place of `accepted` and `sent`, though
+    /// `unknown` by itself would not. It ranks as [`ReceiptState::Failed`].
+    pub overdue: bool,
 }
 
 /// Everything up to these numbers was delivered or read by the contact. Outbound messages of the

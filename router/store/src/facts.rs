@@ -5,11 +5,11 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use patchbay_message::{
     AgentId, ChannelId, CommandId, ContactId, ConversationId, GroupId, MessageId, Outcome,
-    ThreadId, Time,
+    ThreadId, TicketId, Time,
 };
 use serde_json::Value;
 
-use crate::{Agent, Contact, Conversation, Cursor, Group, Thread};
+use crate::{Agent, Contact, Conversation, Cursor, Device, Expect, Group, Thread, Ticket};
 
 /// What a decision needs to know.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -36,6 +36,21 @@ pub struct Want {
     pub snoozed_until: Option<Time>,
     /// Newest outbox seq of this partition, relayed rows included.
     pub outbox: Option<String>,
+    /// The device rows of these threads.
+    pub devices: Vec<ThreadId>,
+    /// Tickets by id.
+    pub tickets: Vec<TicketId>,
+    /// Of each channel, device and code: the open ticket, else the newest closed one.
+    pub faults: Vec<(ChannelId, String, String)>,
+    /// Tickets that wait for an agent (new or reopened), worst first, then by `waiting_since`, at most
+    /// this many.
+    pub waiting_tickets: u32,
+    /// Flapping tickets whose `settles_at` is past by then, at most 256.
+    pub settled_until: Option<Time>,
+    /// Devices whose `silent_at` is past by then, longest silent first, at most 256.
+    pub silent_until: Option<Time>,
+    /// Answers that are overdue by then, at most 256.
+    pub overdue_until: Option<Time>,
 }
 
 /// What was found.
@@ -65,6 +80,20 @@ pub struct Facts {
     pub woken: Vec<Conversation>,
     /// Newest outbox seq; 0 if none.
     pub outbox_seq: u64,
+    /// By thread.
+    pub devices: HashMap<ThreadId, Device>,
+    /// Those wanted by id or by fault.
+    pub tickets: HashMap<TicketId, Ticket>,
+    /// The ticket of each channel, device and code, if there is one.
+    pub ticket_of: HashMap<(ChannelId, String, String), TicketId>,
+    /// Tickets that wait, in order.
+    pub waiting_tickets: Vec<Ticket>,
+    /// Flapping tickets that have been quiet long enough.
+    pub settled: Vec<Ticket>,
+    /// Devices that have been silent for too long.
+    pub silent: Vec<Device>,
+    /// Answers that did not come.
+    pub overdue: Vec<Expect>,
 }
 
 /// How a lane stands.

@@ -16,6 +16,7 @@ mod postgres;
 mod query;
 mod rows;
 mod sqlite;
+mod tickets;
 
 use std::time::Duration;
 
@@ -28,7 +29,7 @@ pub use error::{CommitError, StoreError};
 pub use facts::{Attempt, Facts, LaneFacts, Parked, Want};
 use patchbay_message::{
     AgentId, ChannelId, CommandId, ConversationId, GroupId, InstanceId, MessageId, Outcome,
-    ThreadId, Time, TokenId,
+    ThreadId, TicketId, Time, TokenId,
 };
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use query::{ConversationFilter, ConversationView, Cursor, DeadFilter, MessagePage, Page};
@@ -38,6 +39,10 @@ pub use rows::{
     Token,
 };
 pub use sqlite::{SqliteOptions, SqliteStore};
+pub use tickets::{
+    Device, Expect, FaultNow, Silence, Ticket, TicketEntry, TicketEvent, TicketFilter, TicketState,
+    TicketUpdate, TicketView,
+};
 
 /// Exclusive duties and who is alive. Judged by the store's clock alone.
 #[async_trait]
@@ -206,6 +211,36 @@ pub trait Desk: Send + Sync {
             rows.extend(self.message(*id).await?);
         }
         Ok(rows)
+    }
+
+    /// One ticket.
+    async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError> {
+        Err(StoreError::not_yet())
+    }
+    /// The ticket with this year and number.
+    async fn ticket_numbered(
+        &self,
+        year: i16,
+        number: u32,
+    ) -> Result<Option<TicketView>, StoreError> {
+        Err(StoreError::not_yet())
+    }
+    /// A page of tickets, newest activity first.
+    async fn tickets(&self, filter: &TicketFilter) -> Result<Page<TicketView>, StoreError> {
+        Err(StoreError::not_yet())
+    }
+    /// A ticket's history after `pos`, in order, at most `limit`.
+    async fn ticket_entries(
+        &self,
+        id: TicketId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<TicketEntry>, StoreError> {
+        Err(StoreError::not_yet())
+    }
+    /// How a device stands, and up to which outbound number of its thread it has everything.
+    async fn device(&self, thread: ThreadId) -> Result<Option<(Device, u64)>, StoreError> {
+        Err(StoreError::not_yet())
     }
 
     /// Every agent, by name.

@@ -106,6 +106,8 @@ words! {
     }
 }
 
+pub(crate) use words;
+
 /// A person or device.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Contact {
@@ -228,6 +230,8 @@ pub struct MessageRow {
     pub reason: Option<String>,
     /// Outbound: how often it was tried.
     pub attempts: u32,
+    /// Outbound: not to be sent after this.
+    pub expires_at: Option<Time>,
 }
 
 /// A human operator.
@@ -308,7 +312,7 @@ pub struct Token {
 /// An event to be written: numbered last before the commit.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewEvent {
-    /// `conversation`, `message`, `delivery`, `seen`, `agent`, `command`, `channel`.
+    /// `conversation`, `message`, `delivery`, `seen`, `agent`, `command`, `channel`, `ticket`.
     pub kind: &'static str,
     /// About which conversation.
     pub conversation_id: Option<ConversationId>,

@@ -156,6 +156,11 @@ pub(crate) fn command(name: CommandName, agent_id: Option<AgentId>) -> Command {
         assignee: None,
         group: None,
         until: None,
+        ticket_id: None,
+        expires_at: None,
+        category: None,
+        severity: None,
+        title: None,
     }
 }
 

@@ -38,6 +38,7 @@ impl Channel for Steps {
                 part: 0,
                 external_id: None,
                 state: ReceiptState::Accepted,
+                awaits: None,
             }]),
         })
     }

@@ -239,6 +239,7 @@ async fn a_receipt_that_comes_before_the_answer_counts() {
         reason: None,
         at: Time::from_ms(0),
         attempts: None,
+        overdue: false,
     };
     world
         .commit(Changes {

@@ -108,6 +108,7 @@ fn live(outbound: &Envelope, to: &str, past: &[Exchange]) -> Step<Vec<Sent>> {
         part: 0,
         external_id: None,
         state: ReceiptState::Sent,
+        awaits: None,
     }])
 }
 
@@ -154,6 +155,7 @@ fn sent(past: &[Exchange]) -> Vec<Sent> {
             part: u16::try_from(part).expect("few"),
             external_id: body["id"].as_str().map(str::to_owned),
             state: ReceiptState::Accepted,
+            awaits: None,
         }
     });
     ids.collect()
@@ -338,6 +340,7 @@ impl World {
             state: Some(ReceiptState::Queued),
             reason: None,
             attempts: 0,
+            expires_at: None,
         };
         self.commit(Changes {
             messages: vec![row],

@@ -248,6 +248,7 @@ fn classify(status: StatusCode, body: &[u8]) -> Result<Sent, SendError> {
                 part: 0,
                 external_id: Some(id),
                 state: ReceiptState::Accepted,
+                awaits: None,
             })
         }
         401 => Err(SendError::TokenExpired(ACCESS)),

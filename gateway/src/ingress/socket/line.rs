@@ -246,7 +246,7 @@ impl<'a> Line<'a> {
                     };
                     self.show(&pong).await?;
                 }
-                Ask::Register { .. } | Ask::Upload { .. } => {}
+                Ask::Register { .. } | Ask::Upload { .. } | Ask::Topics { .. } => {}
             }
         }
         let Some(first) = read.envelopes.first() else {

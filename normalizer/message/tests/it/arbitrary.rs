@@ -3,7 +3,7 @@
 use patchbay_message::{
     Attributes, Authenticity, ChannelId, ChannelRef, Choice, Command, CommandId, CommandName,
     Content, ConversationId, Direction, Envelope, EnvelopeType, Fault, FaultState, Location, Media,
-    MessageId, Part, Party, Receipt, ReceiptState, ReplyHandle, Severity, Time,
+    MessageId, Part, Party, Receipt, ReceiptState, ReplyHandle, Severity, TicketId, Time,
 };
 use proptest::{collection::vec, option, prelude::*};
 use serde_json::{Number, Value};
@@ -160,19 +160,31 @@ fn bodies() -> BoxedStrategy<Bodies> {
         word(CommandName::WORDS),
         text(),
         vec(content(), 0..3),
+        (
+            option::of(any::<u128>()),
+            option::of(time()),
+            option::of(word(Severity::WORDS)),
+        ),
     )
-        .prop_map(|(id, name, idempotency_key, content)| Command {
-            id: CommandId(Uuid::from_u128(id)),
-            name: CommandName::from(name.as_str()),
-            conversation_id: ConversationId(Uuid::from_u128(id)),
-            agent_id: None,
-            expected_version: Some(-1),
-            idempotency_key,
-            content,
-            assignee: None,
-            group: None,
-            until: None,
-        });
+        .prop_map(
+            |(id, name, idempotency_key, content, (ticket, until, severity))| Command {
+                id: CommandId(Uuid::from_u128(id)),
+                name: CommandName::from(name.as_str()),
+                conversation_id: ConversationId(Uuid::from_u128(id)),
+                agent_id: None,
+                expected_version: Some(-1),
+                idempotency_key,
+                content,
+                assignee: None,
+                group: None,
+                until,
+                ticket_id: ticket.map(|id| TicketId(Uuid::from_u128(id))),
+                expires_at: until,
+                category: severity.clone(),
+                severity: severity.as_deref().map(Severity::from),
+                title: None,
+            },
+        );
     (
         vec(content(), 0..5),
         option::of(receipt),
@@ -304,15 +316,22 @@ fn devices() -> BoxedStrategy<Part> {
     let fault = (
         (text(), text(), option::of(text())),
         (word(Severity::WORDS), word(FaultState::WORDS)),
-        (time(), option::of(location()), attributes()),
+        (time(), option::of(any::<u64>())),
+        (option::of(location()), attributes()),
     )
         .prop_map(
-            |((device, code, text), (severity, state), (occurred_at, location, readings))| Fault {
+            |(
+                (device, code, text),
+                (severity, state),
+                (occurred_at, sequence),
+                (location, readings),
+            )| Fault {
                 device,
                 code,
                 severity: Severity::from(severity.as_str()),
                 state: FaultState::from(state.as_str()),
                 occurred_at,
+                sequence,
                 text,
                 location,
                 readings,

@@ -227,6 +227,7 @@ pub(super) fn message(c: &mut Columns<'_>) -> Result<MessageRow, Fail> {
         state: c.get::<Option<&str>>()?.map(ReceiptState::from),
         reason: c.get()?,
         attempts: c.number()?,
+        expires_at: None,
     })
 }
 

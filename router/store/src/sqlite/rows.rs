@@ -170,6 +170,7 @@ pub(super) fn message(c: &mut Columns<'_, '_>) -> Result<MessageRow, Fail> {
             .map(|word| ReceiptState::from(word.as_str())),
         reason: c.get()?,
         attempts: c.get()?,
+        expires_at: None,
     })
 }
 

@@ -100,6 +100,7 @@ pub(crate) fn inbound(of: &Conversation, n: u64) -> MessageRow {
         state: None,
         reason: None,
         attempts: 0,
+        expires_at: None,
     }
 }
 

@@ -29,6 +29,7 @@ fn word(external_id: &str, state: ReceiptState) -> ReceiptWord {
         reason: None,
         at: now(),
         attempts: None,
+        overdue: false,
     }
 }
 

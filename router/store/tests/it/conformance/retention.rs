@@ -113,6 +113,7 @@ pub(crate) async fn keeps_what_is_young_or_open(store: &Dyn) {
             reason: None,
             at: now(),
             attempts: None,
+            overdue: false,
         }],
         dead_status: vec![(ended.id, "dropped")],
         audit: vec![Audit {

@@ -157,6 +157,7 @@ async fn a_receipt_and_the_id_it_is_about_may_come_at_the_same_moment() {
                 reason: None,
                 at: now(),
                 attempts: None,
+                overdue: false,
             }],
             ..Changes::default()
         };
