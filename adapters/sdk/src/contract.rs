@@ -62,9 +62,14 @@ pub trait Channel: Send + Sync {
         None
     }
 
-    /// For channels with an MQTT listener: how a message of the thread goes to its device, and how
-    /// long its answer is waited for; `None` if it is not sent.
-    fn downlink(&self, _cx: &Cx<'_>, _message: &ThreadMessage) -> Option<Downlink> {
+    /// For channels with an MQTT listener: how a message of the thread goes to the device that a
+    /// connection speaks for, and how long its answer is waited for; `None` if it is not sent.
+    fn downlink(
+        &self,
+        _cx: &Cx<'_>,
+        _device: &Party,
+        _message: &ThreadMessage,
+    ) -> Option<Downlink> {
         None
     }
 
