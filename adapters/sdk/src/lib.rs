@@ -5,6 +5,8 @@
 //! ([`Channel::decode`]) and outbound envelopes to requests ([`Channel::send`]).
 
 mod contract;
+pub mod device;
+pub mod expr;
 mod json;
 mod live;
 mod manifest;
@@ -15,6 +17,7 @@ mod plain;
 mod registry;
 mod reject;
 mod send;
+pub mod topic;
 pub mod verify;
 mod wire;
 

@@ -2,7 +2,8 @@
 
 use hmac::{Hmac, KeyInit, Mac};
 use patchbay_message::Authenticity;
-use sha2::Sha256;
+use sha1::Sha1;
+use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{Reject, Secret};
@@ -51,6 +52,71 @@ pub fn check_hmac_sha256(
 /// [`Reject::Unauthorized`] if no key fits.
 pub fn check_own_token(keys: &[Secret], parts: &[&[u8]], given: &[u8]) -> Result<Verified, Reject> {
     check_hmac_sha256(keys, parts, given).map(|_| Verified(Authenticity::Token))
+}
+
+/// Checks an HMAC-SHA1, which some providers still sign with; see [`check_hmac_sha256`].
+///
+/// # Errors
+/// [`Reject::Unauthorized`] if no key fits.
+pub fn check_hmac_sha1(keys: &[Secret], parts: &[&[u8]], given: &[u8]) -> Result<Verified, Reject> {
+    let fits = keys.iter().fold(subtle::Choice::from(0), |fits, key| {
+        fits | hmac_sha1(key, parts).as_slice().ct_eq(given)
+    });
+    if fits.into() {
+        Ok(Verified(Authenticity::Signature))
+    } else {
+        Err(Reject::Unauthorized)
+    }
+}
+
+/// HMAC-SHA1 of the parts, as if they were one text.
+#[must_use]
+pub fn hmac_sha1(key: &Secret, parts: &[&[u8]]) -> [u8; 20] {
+    let mut mac = Hmac::<Sha1>::new_from_slice(key.expose().as_bytes())
+        .expect("HMAC takes keys of any length (RFC 2104)");
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}
+
+/// Checks a password or a bearer token against every one that is accepted (several = rotation).
+/// Digests are compared, so that time tells nothing, not even a length.
+///
+/// # Errors
+/// [`Reject::Unauthorized`] if none fits.
+pub fn by_password(accepted: &[Secret], given: &[u8]) -> Result<Verified, Reject> {
+    let given = digest(given);
+    let fits = accepted
+        .iter()
+        .fold(subtle::Choice::from(0), |fits, secret| {
+            fits | digest(secret.expose().as_bytes())
+                .as_slice()
+                .ct_eq(given.as_slice())
+        });
+    if fits.into() {
+        Ok(Verified(Authenticity::Token))
+    } else {
+        Err(Reject::Unauthorized)
+    }
+}
+
+/// SHA-256, under which a secret can be looked up without comparing the secret itself.
+#[must_use]
+pub fn digest(bytes: &[u8]) -> [u8; 32] {
+    Sha256::digest(bytes).into()
+}
+
+/// The transport has checked the certificate; it must be the one that is expected.
+///
+/// # Errors
+/// [`Reject::Unauthorized`] for another name, or for no certificate.
+pub fn by_certificate(expected: &str, common_name: Option<&str>) -> Result<Verified, Reject> {
+    if common_name == Some(expected) {
+        Ok(Verified(Authenticity::Tls))
+    } else {
+        Err(Reject::Unauthorized)
+    }
 }
 
 /// The connection was verified when it opened; its frames need no proof of their own.

@@ -1,0 +1,235 @@
+//! Expressions in channel files: `"=..."` is CEL, anything else stands for itself.
+//!
+//! What runs here comes from an operator's file and meets values from outside, so both are bounded:
+//! the length of a source, the nesting of its loops, and the size of every value it is given. An
+//! error is a sentence about the expression and never repeats a value: values may be secret.
+
+mod check;
+mod functions;
+mod value;
+
+use std::{borrow::Cow, sync::Arc, sync::LazyLock};
+
+use cel::{Context, Env, Program};
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::Deserialize;
+use serde_json::Value;
+
+pub use functions::Table;
+pub use value::{lossless_json, text_of};
+
+/// Bytes of an expression's source.
+pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
+/// Entries of any one list or map that an expression may see: what a loop can cost is this to the
+/// power of its nesting.
+pub const ENTRIES_MAX: usize = 1024;
+/// Loops inside loops.
+pub const NESTING_MAX: usize = 1;
+/// Bytes of any one text that an expression may see.
+pub const TEXT_BYTES_MAX: usize = 64 * 1024;
+
+static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(functions::env()));
+
+/// A value as it stands in a channel's file, not yet compiled.
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(transparent)]
+pub struct Source(pub Value);
+
+impl Source {
+    /// An expression or a literal text.
+    #[must_use]
+    pub fn text(text: &str) -> Self {
+        Self(Value::String(text.to_owned()))
+    }
+}
+
+impl JsonSchema for Source {
+    fn schema_name() -> Cow<'static, str> {
+        "Expression".into()
+    }
+    fn inline_schema() -> bool {
+        true
+    }
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "x-expression": true })
+    }
+}
+
+/// Why an expression has no value: a fixed sentence.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct EvalError(pub &'static str);
+
+/// A compiled value of a channel's file.
+#[derive(Debug)]
+pub struct Expr(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    Literal(Value),
+    Program(Box<Program>),
+    /// A list or table with expressions in it.
+    List(Vec<Expr>),
+    Map(Vec<(String, Expr)>),
+}
+
+impl Expr {
+    /// Compiles an expression, or keeps a literal. Only these variables may be named.
+    ///
+    /// # Errors
+    /// A sentence that says what is wrong with it, and where.
+    pub fn compile(source: &Source, variables: &[&str]) -> Result<Self, String> {
+        match &source.0 {
+            Value::String(text) => match text.strip_prefix('=') {
+                Some(text) => Self::program(text, variables),
+                None => Ok(Self(Kind::Literal(source.0.clone()))),
+            },
+            literal => Ok(Self(Kind::Literal(literal.clone()))),
+        }
+    }
+
+    /// The same for a tree: every text in it may be an expression. What comes out is JSON whatever
+    /// the values are.
+    ///
+    /// # Errors
+    /// As [`Expr::compile`], with the path inside the tree in front.
+    pub fn compile_tree(source: &Source, variables: &[&str]) -> Result<Self, String> {
+        let inner = |path: &str, value: &Value| {
+            Self::compile_tree(&Source(value.clone()), variables)
+                .map_err(|sentence| format!("`{path}`: {sentence}"))
+        };
+        Ok(Self(match &source.0 {
+            Value::Array(items) => Kind::List(
+                items
+                    .iter()
+                    .enumerate()
+                    .map(|(i, item)| inner(&i.to_string(), item))
+                    .collect::<Result<_, _>>()?,
+            ),
+            Value::Object(map) => Kind::Map(
+                map.iter()
+                    .map(|(key, value)| Ok((key.clone(), inner(key, value)?)))
+                    .collect::<Result<_, String>>()?,
+            ),
+            _ => return Self::compile(source, variables),
+        }))
+    }
+
+    fn program(text: &str, variables: &[&str]) -> Result<Self, String> {
+        if text.len() > SOURCE_BYTES_MAX {
+            return Err(format!(
+                "an expression must have {SOURCE_BYTES_MAX} bytes at most"
+            ));
+        }
+        let program = ENV.compile(text).map_err(|errors| {
+            let first = errors.errors.first();
+            first.map_or_else(
+                || "is no expression".to_owned(),
+                |error| {
+                    let (line, column) = error.pos;
+                    format!("line {line}, column {column}: {}", error.msg)
+                },
+            )
+        })?;
+        check::check(program.expression(), variables)?;
+        Ok(Self(Kind::Program(Box::new(program))))
+    }
+
+    /// The value, as JSON: whole numbers beyond 2^53 as text, so that no reader rounds an id.
+    ///
+    /// # Errors
+    /// [`EvalError`]: a fixed sentence.
+    pub fn eval(&self, variables: &Variables) -> Result<Value, EvalError> {
+        match &self.0 {
+            Kind::Literal(value) => Ok(value.clone()),
+            Kind::Program(program) => {
+                let found = program.execute(&variables.0).map_err(value::sentence)?;
+                value::to_json(&found)
+            }
+            Kind::List(items) => items.iter().map(|item| item.eval(variables)).collect(),
+            Kind::Map(entries) => entries
+                .iter()
+                .map(|(key, entry)| Ok((key.clone(), entry.eval(variables)?)))
+                .collect(),
+        }
+    }
+
+    /// Whether it holds. Without a value it does not.
+    #[must_use]
+    pub fn holds(&self, variables: &Variables) -> bool {
+        self.eval(variables) == Ok(Value::Bool(true))
+    }
+
+    /// The value as text, numbers and truth values written out; none for null.
+    ///
+    /// # Errors
+    /// [`EvalError`]: also for lists and maps.
+    pub fn text(&self, variables: &Variables) -> Result<Option<String>, EvalError> {
+        text_of(&self.eval(variables)?)
+    }
+
+    /// The parts of `root.a + '/' + root.b`: an address that is made so can be read back. None for
+    /// anything else.
+    #[must_use]
+    pub fn joined(&self, root: &str) -> Option<Vec<Joined>> {
+        match &self.0 {
+            Kind::Program(program) => check::joined(program.expression(), root),
+            _ => None,
+        }
+    }
+}
+
+/// A piece of [`Expr::joined`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joined {
+    /// A fixed text.
+    Text(String),
+    /// The field of this name.
+    Field(String),
+}
+
+/// What an expression may name, with values.
+pub struct Variables(Context<'static, 'static>);
+
+impl Default for Variables {
+    fn default() -> Self {
+        Self(Context::with_env(Arc::clone(&ENV)))
+    }
+}
+
+impl Variables {
+    /// Gives a name its value.
+    ///
+    /// # Errors
+    /// [`EvalError`] for a value past [`ENTRIES_MAX`] or [`TEXT_BYTES_MAX`]; the name is null then.
+    pub fn set(&mut self, name: &str, value: &Value) -> Result<(), EvalError> {
+        let (value, outcome) = match value::from_json(value) {
+            Ok(value) => (value, Ok(())),
+            Err(error) => (cel::Value::Null, Err(error)),
+        };
+        self.0.add_variable_from_value(name, value);
+        outcome
+    }
+
+    /// Gives a name a text; null if it is none, or past [`TEXT_BYTES_MAX`].
+    pub fn set_text(&mut self, name: &str, text: Option<&str>) {
+        let text = text.filter(|text| text.len() <= TEXT_BYTES_MAX);
+        let value = text.map_or(cel::Value::Null, |text| text.to_owned().into());
+        self.0.add_variable_from_value(name, value);
+    }
+
+    /// Gives a name raw bytes; null past [`TEXT_BYTES_MAX`].
+    pub fn set_bytes(&mut self, name: &str, bytes: &[u8]) {
+        let value = if bytes.len() <= TEXT_BYTES_MAX {
+            cel::Value::Bytes(Arc::new(bytes.to_vec()))
+        } else {
+            cel::Value::Null
+        };
+        self.0.add_variable_from_value(name, value);
+    }
+
+    /// Gives a name a table: `name[key]` is the value of the key, or of `*`.
+    pub fn set_table(&mut self, name: &str, table: &Table) {
+        self.0.add_variable_as_val(name, Box::new(table.clone()));
+    }
+}
