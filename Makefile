@@ -4,14 +4,14 @@
 
 CARGO ?= cargo
 CONSOLE := gateway/console
-# What signs the visitors' tokens in config/channels/web.toml.
-SECRET := data/secrets/web-token
+# What signs the visitors' tokens in config/channels/web.toml, and the password of the device in devices.toml.
+SECRETS := data/secrets/web-token data/secrets/device-demo
 CONSOLE_SOURCES := $(shell find $(CONSOLE) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
 
-run: console $(SECRET) ## build and start with web chat ready to try (needs Rust and Node)
+run: console $(SECRETS) ## build and start with web chat ready to try (needs Rust and Node)
 	$(CARGO) run -p patchbay-gateway -- up --config config
 
 check: ## does it compile
@@ -49,6 +49,6 @@ $(CONSOLE)/dist/.built: $(CONSOLE)/node_modules/.package-lock.json $(CONSOLE_SOU
 	cd $(CONSOLE) && npm run build
 	@touch $@
 
-$(SECRET):
+$(SECRETS):
 	@mkdir -p $(@D)
 	@umask 077 && head -c 32 /dev/urandom | od -An -v -tx1 | tr -d ' \n' > $@

@@ -1,8 +1,9 @@
 //! The list of adapters: one file each, one line here.
 
+pub mod mqtt;
 pub mod webchat;
 
 use patchbay_sdk::Kind;
 
 /// Every kind of channel that is built in.
-pub const ALL: &[Kind] = &[Kind::of::<webchat::WebChat>()];
+pub const ALL: &[Kind] = &[Kind::of::<webchat::WebChat>(), Kind::of::<mqtt::Mqtt>()];

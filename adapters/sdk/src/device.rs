@@ -39,7 +39,10 @@ pub fn key(parts: &[&str]) -> String {
     if key.len() <= KEY_BYTES_MAX {
         return key;
     }
-    format!("sha256:{}", hex::encode(crate::verify::digest(key.as_bytes())))
+    format!(
+        "sha256:{}",
+        hex::encode(crate::verify::digest(key.as_bytes()))
+    )
 }
 
 /// Whether these fit into an envelope.

@@ -55,6 +55,15 @@ impl JsonSchema for Source {
     }
 }
 
+/// What an expression may name.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Scope<'a> {
+    /// Variables.
+    pub variables: &'a [&'a str],
+    /// Variables whose fields are known too.
+    pub fields: &'a [(&'a str, &'a [&'a str])],
+}
+
 /// Why an expression has no value: a fixed sentence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
@@ -74,14 +83,14 @@ enum Kind {
 }
 
 impl Expr {
-    /// Compiles an expression, or keeps a literal. Only these variables may be named.
+    /// Compiles an expression, or keeps a literal. Only what is in scope may be named.
     ///
     /// # Errors
     /// A sentence that says what is wrong with it, and where.
-    pub fn compile(source: &Source, variables: &[&str]) -> Result<Self, String> {
+    pub fn compile(source: &Source, scope: Scope<'_>) -> Result<Self, String> {
         match &source.0 {
             Value::String(text) => match text.strip_prefix('=') {
-                Some(text) => Self::program(text, variables),
+                Some(text) => Self::program(text, scope),
                 None => Ok(Self(Kind::Literal(source.0.clone()))),
             },
             literal => Ok(Self(Kind::Literal(literal.clone()))),
@@ -93,9 +102,9 @@ impl Expr {
     ///
     /// # Errors
     /// As [`Expr::compile`], with the path inside the tree in front.
-    pub fn compile_tree(source: &Source, variables: &[&str]) -> Result<Self, String> {
+    pub fn compile_tree(source: &Source, scope: Scope<'_>) -> Result<Self, String> {
         let inner = |path: &str, value: &Value| {
-            Self::compile_tree(&Source(value.clone()), variables)
+            Self::compile_tree(&Source(value.clone()), scope)
                 .map_err(|sentence| format!("`{path}`: {sentence}"))
         };
         Ok(Self(match &source.0 {
@@ -111,11 +120,11 @@ impl Expr {
                     .map(|(key, value)| Ok((key.clone(), inner(key, value)?)))
                     .collect::<Result<_, String>>()?,
             ),
-            _ => return Self::compile(source, variables),
+            _ => return Self::compile(source, scope),
         }))
     }
 
-    fn program(text: &str, variables: &[&str]) -> Result<Self, String> {
+    fn program(text: &str, scope: Scope<'_>) -> Result<Self, String> {
         if text.len() > SOURCE_BYTES_MAX {
             return Err(format!(
                 "an expression must have {SOURCE_BYTES_MAX} bytes at most"
@@ -131,7 +140,7 @@ impl Expr {
                 },
             )
         })?;
-        check::check(program.expression(), variables)?;
+        check::check(program.expression(), scope)?;
         Ok(Self(Kind::Program(Box::new(program))))
     }
 

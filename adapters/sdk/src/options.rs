@@ -107,6 +107,11 @@ impl Problems {
         self.0
     }
 
+    /// A mistake.
+    pub fn add(&mut self, path: impl Into<String>, sentence: impl Into<String>) {
+        self.0.push(Problem::new(path, sentence));
+    }
+
     /// A mistake unless `good`.
     pub fn require(&mut self, good: bool, path: &str, sentence: &str) {
         if !good {

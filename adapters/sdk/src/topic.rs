@@ -194,10 +194,12 @@ pub fn is_topic(text: &str) -> bool {
 /// # Errors
 /// A sentence that says what is wrong.
 pub fn check_filter(text: &str) -> Result<(), String> {
-    Template::parse(text).and_then(|template| match template.names().find(|name| *name != REST) {
-        Some(name) => Err(format!("`{{{name}}}` means nothing here")),
-        None => Ok(()),
-    })
+    Template::parse(text).and_then(
+        |template| match template.names().find(|name| *name != REST) {
+            Some(name) => Err(format!("`{{{name}}}` means nothing here")),
+            None => Ok(()),
+        },
+    )
 }
 
 /// Whether a filter takes a topic.

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     fixture::StepFile,
     given::{Request, SendFile},
+    mqtt::{Login, Publish},
     pinned::Surroundings,
     show,
 };
@@ -19,21 +20,42 @@ pub(crate) enum Incoming {
     Http(Request),
     Open(Request),
     Frame(Vec<u8>),
+    Login(Login),
+    Publish(Publish),
 }
 
 impl Incoming {
     /// None for a step that goes out.
     pub(crate) fn of(step: &StepFile) -> Result<Option<Self>, String> {
-        match (&step.http, &step.open, &step.frame, &step.send) {
-            (Some(file), None, None, None) => file.request().map(Self::Http).map(Some),
-            (None, Some(file), None, None) => file.request().map(Self::Open).map(Some),
-            (None, None, Some(Value::String(text)), None) => {
-                Ok(Some(Self::Frame(text.as_bytes().to_vec())))
-            }
-            (None, None, Some(json), None) => Ok(Some(Self::Frame(json.to_string().into_bytes()))),
-            (None, None, None, Some(_)) => Ok(None),
-            _ => Err("a step is one of `http`, `open`, `frame`, `send`".to_owned()),
+        let mut found = Vec::new();
+        let http = step
+            .http
+            .as_ref()
+            .map(|file| file.request().map(Self::Http));
+        found.extend(http);
+        let open = step
+            .open
+            .as_ref()
+            .map(|file| file.request().map(Self::Open));
+        found.extend(open);
+        found.extend(step.frame.as_ref().map(|frame| {
+            Ok(Self::Frame(match frame {
+                Value::String(text) => text.as_bytes().to_vec(),
+                json => json.to_string().into_bytes(),
+            }))
+        }));
+        found.extend(step.mqtt_login.clone().map(|login| Ok(Self::Login(login))));
+        let publish = step
+            .mqtt
+            .as_ref()
+            .map(|file| file.publish().map(Self::Publish));
+        found.extend(publish);
+        let n_out = usize::from(step.send.is_some()) + usize::from(step.downlink.is_some());
+        if found.len() + n_out != 1 {
+            let steps = "`http`, `open`, `frame`, `mqtt_login`, `mqtt`, `downlink`, `send`";
+            return Err(format!("a step is one of {steps}"));
         }
+        found.pop().transpose()
     }
 
     pub(crate) fn decode(
@@ -46,6 +68,8 @@ impl Incoming {
             Self::Http(request) => Wire::Http(request.lend()),
             Self::Open(request) => Wire::Open(request.lend()),
             Self::Frame(frame) => Wire::Frame(frame),
+            Self::Login(login) => Wire::MqttLogin(login.lend()),
+            Self::Publish(publish) => Wire::Mqtt(publish.lend(session)),
         };
         surroundings.lend(|cx| channel.decode(cx, session, wire))
     }
@@ -59,14 +83,15 @@ pub(crate) fn take(
     session: &mut Session,
     step: &StepFile,
 ) -> Result<Value, String> {
-    match (Incoming::of(step)?, &step.send) {
-        (Some(incoming), _) => Ok(show::outcome(&incoming.decode(
+    match (Incoming::of(step)?, &step.send, &step.downlink) {
+        (Some(incoming), ..) => Ok(show::outcome(&incoming.decode(
             channel,
             surroundings,
             session,
         ))),
-        (None, Some(file)) => send(kind, channel, surroundings, file),
-        (None, None) => Err("nothing to do".to_owned()),
+        (None, Some(file), _) => send(kind, channel, surroundings, file),
+        (None, None, Some(file)) => surroundings.lend(|cx| file.take(channel, cx)),
+        (None, None, None) => Err("nothing to do".to_owned()),
     }
 }
 

@@ -66,7 +66,73 @@ fn collect(root: &Value, table: &Value, prefix: &str, depth: usize, rows: &mut V
             path: path.clone(),
         });
         collect(root, schema, &format!("{path}."), depth + 1, rows);
+        // A list of tables is written `devices[].address`, a table of tables `down.*.topic`.
+        let (items, _) = resolve(root, &schema["items"]);
+        collect(root, items, &format!("{path}[]."), depth + 1, rows);
+        let (entries, _) = resolve(root, &schema["additionalProperties"]);
+        collect(root, entries, &format!("{path}.*."), depth + 1, rows);
     }
+}
+
+/// Every place of a value that a path like `devices[].password` leads to.
+pub(crate) fn all<'v>(value: &'v Value, path: &str) -> Vec<&'v Value> {
+    let mut found = vec![value];
+    for step in steps(path) {
+        found = match step {
+            "[]" => found
+                .into_iter()
+                .filter_map(Value::as_array)
+                .flatten()
+                .collect(),
+            "*" => found
+                .into_iter()
+                .filter_map(Value::as_object)
+                .flat_map(|map| map.values())
+                .collect(),
+            key => found
+                .into_iter()
+                .filter_map(|value| value.get(key))
+                .collect(),
+        };
+    }
+    found
+}
+
+/// The first place a path leads to; made if it is not there.
+pub(crate) fn place<'v>(value: &'v mut Value, path: &str) -> &'v mut Value {
+    let mut place = value;
+    for step in steps(path) {
+        match step {
+            "[]" => {
+                if place.as_array().is_none_or(Vec::is_empty) {
+                    *place = serde_json::json!([{}]);
+                }
+                place = &mut place[0];
+            }
+            key => {
+                if !place.is_object() {
+                    *place = serde_json::json!({});
+                }
+                let first = place.as_object().and_then(|map| map.keys().next().cloned());
+                let key = match key {
+                    "*" => first.unwrap_or_else(|| "any".to_owned()),
+                    key => key.to_owned(),
+                };
+                place = &mut place[key];
+            }
+        }
+    }
+    place
+}
+
+/// `up[].fault.code` is `up`, `[]`, `fault`, `code`.
+fn steps(path: &str) -> impl Iterator<Item = &str> {
+    path.split('.')
+        .flat_map(|step| match step.strip_suffix("[]") {
+            Some(key) => [key, "[]"],
+            None => [step, ""],
+        })
+        .filter(|step| !step.is_empty())
 }
 
 /// The schema behind a reference or an `Option`, and the name of the type if it has one.
@@ -89,11 +155,28 @@ fn is_secret(schema: &Value) -> bool {
     schema["x-secret"] == true || branches.iter().any(is_secret)
 }
 
+/// The words of an enum.
+fn words(schema: &Value) -> Option<String> {
+    let words: Vec<&str> = match (schema["enum"].as_array(), schema["oneOf"].as_array()) {
+        (Some(words), _) => words.iter().filter_map(Value::as_str).collect(),
+        (None, Some(branches)) => branches
+            .iter()
+            .map(|branch| branch["const"].as_str())
+            .collect::<Option<_>>()?,
+        (None, None) => return None,
+    };
+    (!words.is_empty()).then(|| format!("`{}`", words.join("`, `")))
+}
+
 /// The type in words for people.
 fn what(root: &Value, schema: &Value, name: Option<&str>) -> String {
+    if let Some(words) = words(schema) {
+        return words;
+    }
     match (name, schema["type"].as_str(), schema["type"][0].as_str()) {
         (Some("Duration"), ..) => "duration".to_owned(),
         (Some("ByteSize"), ..) => "size".to_owned(),
+        _ if schema["x-expression"] == true => "value or `=` expression".to_owned(),
         _ if schema["x-secret"] == true => "secret".to_owned(),
         _ if is_secret(schema) => "secret, or a list of them".to_owned(),
         (_, Some("object"), _) => "table".to_owned(),

@@ -14,6 +14,7 @@ use serde_json::{Map, Value};
 
 use crate::{
     given::{RequestFile, SendFile},
+    mqtt::{DownlinkFile, Login, PublishFile},
     sign::Recipe,
 };
 
@@ -101,13 +102,26 @@ pub(crate) struct StepFile {
     /// A frame comes in on the socket: text as it is, anything else as JSON.
     #[serde(default)]
     pub(crate) frame: Option<Value>,
+    /// A device connects to us by MQTT.
+    #[serde(default)]
+    pub(crate) mqtt_login: Option<Login>,
+    /// An MQTT PUBLISH comes in.
+    #[serde(default)]
+    pub(crate) mqtt: Option<PublishFile>,
+    /// A message is on its way to a device that is connected to us.
+    #[serde(default)]
+    pub(crate) downlink: Option<DownlinkFile>,
     /// An envelope goes out.
     #[serde(default)]
     pub(crate) send: Option<SendFile>,
-    /// What is signed: `body`, `header:name`, `query:name`, `json:/pointer/in/the/body`. A changed
-    /// byte in any of it is refused.
+    /// What is signed: `body`, `header:name`, `query:name`, `json:/pointer/in/the/body`; of an MQTT
+    /// login `username`, `password`, `client_id`, `certificate`. A changed byte in any of it is
+    /// refused.
     #[serde(default)]
     pub(crate) signed: Vec<String>,
+    /// Why a message of it may come again and count again: it has nothing by which it could be known.
+    #[serde(default)]
+    pub(crate) unkeyed: Option<String>,
     /// So much later the same is refused as stale.
     #[serde(default)]
     pub(crate) stale_after: Option<Duration>,

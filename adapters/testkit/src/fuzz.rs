@@ -19,6 +19,7 @@ use crate::{
     act::Incoming,
     fixture::Fixtures,
     given::Request,
+    mqtt::{Login, Publish},
     play::{self, Moment},
 };
 
@@ -140,6 +141,21 @@ fn edited(
             }
             incoming
         }
+        Incoming::Publish(publish) if in_query => {
+            let at = index.index(publish.topic.len() + 1);
+            if publish.topic.is_char_boundary(at) {
+                publish.topic.insert_str(at, text);
+            }
+            incoming
+        }
+        Incoming::Login(login) if in_query => {
+            let name = login.username.get_or_insert_default();
+            let at = index.index(name.len() + 1);
+            if name.is_char_boundary(at) {
+                name.insert_str(at, text);
+            }
+            incoming
+        }
         _ => {
             let mut bytes = body(&incoming).to_vec();
             let at = index.index(bytes.len() + 1);
@@ -172,7 +188,7 @@ fn made_up(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
         vec(any::<u8>(), 0..200),
         "[\\[{\"a-z:,0-9}\\]]{0,60}".prop_map(String::into_bytes)
     ];
-    let strategy = (path, method, headers, "[ -~]{0,60}", body, 0..3_u8);
+    let strategy = (path, method, headers, "[ -~]{0,60}", body, 0..5_u8);
     let outcome =
         runner(CASES_MADE_UP).run(&strategy, |(path, method, headers, query, body, way)| {
             let pairs = headers.into_iter().filter_map(|(name, value)| {
@@ -192,7 +208,14 @@ fn made_up(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
             let incoming = match way {
                 0 => Incoming::Http(request),
                 1 => Incoming::Open(request),
-                _ => Incoming::Frame(request.body),
+                2 => Incoming::Frame(request.body),
+                3 => Incoming::Login(Login {
+                    client_id: request.query,
+                    username: Some(request.path),
+                    password: Some(request.body),
+                    certificate: None,
+                }),
+                _ => Incoming::Publish(Publish::of(request.path, request.body, false)),
             };
             let _ = incoming.decode(channel.as_ref(), &surroundings, &mut Session::default());
             Ok(())
@@ -203,13 +226,18 @@ fn made_up(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
 fn paths(kind: &Kind, fixtures: &Fixtures) -> Vec<String> {
     let mut paths = vec![String::new()];
     for file in &fixtures.files {
-        let _ = play::play(kind, &fixtures.setting, file, &mut |moment, _| {
-            if let Ok(Some(Incoming::Http(request) | Incoming::Open(request))) =
-                Incoming::of(moment.step)
-            {
-                paths.push(request.path);
-            }
-        });
+        let _ = play::play(
+            kind,
+            &fixtures.setting,
+            file,
+            &mut |moment, _| match Incoming::of(moment.step) {
+                Ok(Some(Incoming::Http(request) | Incoming::Open(request))) => {
+                    paths.push(request.path);
+                }
+                Ok(Some(Incoming::Publish(publish))) => paths.push(publish.topic),
+                _ => {}
+            },
+        );
     }
     paths
 }
@@ -236,6 +264,8 @@ fn body(incoming: &Incoming) -> &[u8] {
     match incoming {
         Incoming::Http(request) | Incoming::Open(request) => &request.body,
         Incoming::Frame(frame) => frame,
+        Incoming::Login(login) => login.password.as_deref().unwrap_or_default(),
+        Incoming::Publish(publish) => &publish.payload,
     }
 }
 
@@ -244,5 +274,13 @@ fn with_body(incoming: Incoming, body: Vec<u8>) -> Incoming {
         Incoming::Http(request) => Incoming::Http(Request { body, ..request }),
         Incoming::Open(request) => Incoming::Open(Request { body, ..request }),
         Incoming::Frame(_) => Incoming::Frame(body),
+        Incoming::Login(login) => Incoming::Login(Login {
+            password: Some(body),
+            ..login
+        }),
+        Incoming::Publish(mut publish) => {
+            publish.payload = body;
+            Incoming::Publish(publish)
+        }
     }
 }

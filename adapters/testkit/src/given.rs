@@ -1,4 +1,5 @@
 //! What a step gives to the adapter: a request, a frame, an outbound envelope and its answers.
+//! What MQTT gives is in [`crate::mqtt`].
 
 use std::collections::BTreeMap;
 
@@ -124,7 +125,13 @@ impl SendFile {
 #[serde(rename_all = "snake_case")]
 enum AnswerFile {
     Http(AnswerHttp),
-    Live { gateways: u32 },
+    Live {
+        gateways: u32,
+    },
+    /// PUBACK's reason code.
+    Puback {
+        reason: u8,
+    },
     NotSent(String),
     Unknown(String),
 }
@@ -147,6 +154,7 @@ impl AnswerFile {
             Self::Live { gateways } => Exchange::Answered(Answer::Live {
                 gateways: *gateways,
             }),
+            Self::Puback { reason } => Exchange::Answered(Answer::Mqtt { reason: *reason }),
             Self::NotSent(why) => Exchange::NotSent(why.clone()),
             Self::Unknown(why) => Exchange::Unknown(why.clone()),
             Self::Http(http) => {
@@ -165,7 +173,11 @@ impl AnswerFile {
     }
 }
 
-fn body(text: Option<&str>, json: Option<&Value>, base64: Option<&str>) -> Result<Vec<u8>, String> {
+pub(crate) fn body(
+    text: Option<&str>,
+    json: Option<&Value>,
+    base64: Option<&str>,
+) -> Result<Vec<u8>, String> {
     match (text, json, base64) {
         (None, None, None) => Ok(Vec::new()),
         (Some(text), None, None) => Ok(text.as_bytes().to_vec()),

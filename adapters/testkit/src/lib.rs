@@ -15,6 +15,7 @@ mod fuzz;
 mod given;
 mod golden;
 mod live;
+mod mqtt;
 mod pinned;
 mod play;
 mod report;

@@ -2,7 +2,8 @@
 
 use http::HeaderMap;
 use patchbay_sdk::{
-    Ask, Decoded, Inbound, InboundMessage, Reject, Reply, Request, SendError, Sent, Signal,
+    Ask, Await, Decoded, Inbound, InboundMessage, MqttOut, Reject, Reply, Request, SendError, Sent,
+    Signal,
 };
 use serde_json::{Map, Value, json};
 
@@ -151,12 +152,7 @@ pub(crate) fn request(request: &Request) -> Value {
             "effect": format!("{:?}", http.effect),
             "timeout_ms": millis(http.timeout),
         })) })),
-        Request::Mqtt(out) => json!({ "mqtt": {
-            "topic": out.topic,
-            "payload": String::from_utf8_lossy(&out.payload),
-            "qos": out.qos,
-            "retain": out.retain,
-        } }),
+        Request::Mqtt(out) => json!({ "mqtt": publish(out) }),
         Request::Live(live) => json!({ "live": {
             "id": live.id,
             "address": live.address,
@@ -166,11 +162,31 @@ pub(crate) fn request(request: &Request) -> Value {
     }
 }
 
+pub(crate) fn publish(out: &MqttOut) -> Value {
+    without_empty(json!({
+        "topic": out.topic,
+        "payload": text(&out.payload),
+        "qos": out.qos,
+        "retain": out.retain,
+        "response_topic": out.response_topic,
+        "correlation": out.correlation.as_ref().map(|bytes| text(bytes)),
+        "content_type": out.content_type,
+        "expires_after_ms": out.expires_after.map(millis),
+        "effect": format!("{:?}", out.effect),
+        "timeout_ms": millis(out.timeout),
+    }))
+}
+
+pub(crate) fn awaits(awaits: &Await) -> Value {
+    json!({ "within_ms": millis(awaits.within), "or_else": awaits.or_else })
+}
+
 pub(crate) fn sent(sent: &Sent) -> Value {
     without_empty(json!({
         "part": sent.part,
         "external_id": sent.external_id,
         "state": sent.state,
+        "awaits": sent.awaits.as_ref().map(awaits),
     }))
 }
 

@@ -3,24 +3,34 @@
 
 use cel::common::ast::{CallExpr, EntryExpr, Expr as Ast, IdedExpr, LiteralValue, operators};
 
-use super::{Joined, NESTING_MAX, functions};
+use super::{Joined, NESTING_MAX, Scope, functions};
 
 /// Names of types: `type(x) == string`.
 const TYPES: &[&str] = &[
-    "bool", "bytes", "double", "dyn", "int", "list", "map", "null_type", "string", "type", "uint",
+    "bool",
+    "bytes",
+    "double",
+    "dyn",
+    "int",
+    "list",
+    "map",
+    "null_type",
+    "string",
+    "type",
+    "uint",
 ];
 
 struct Walk<'a> {
-    variables: &'a [&'a str],
+    scope: Scope<'a>,
     /// What loops around here name.
     local: Vec<&'a str>,
     nesting: usize,
 }
 
 /// Refuses unknown names, loops in loops, and patterns that are not known now.
-pub(super) fn check(expression: &IdedExpr, variables: &[&str]) -> Result<(), String> {
+pub(super) fn check(expression: &IdedExpr, scope: Scope<'_>) -> Result<(), String> {
     let mut walk = Walk {
-        variables,
+        scope,
         local: Vec::new(),
         nesting: 0,
     };
@@ -32,7 +42,10 @@ impl<'a> Walk<'a> {
         match &expression.expr {
             Ast::Unspecified | Ast::Literal(_) => Ok(()),
             Ast::Ident(name) => self.ident(name),
-            Ast::Select(select) => self.visit(&select.operand),
+            Ast::Select(select) => {
+                self.visit(&select.operand)?;
+                self.field(&select.operand, &select.field)
+            }
             Ast::List(list) => list.elements.iter().try_for_each(|item| self.visit(item)),
             Ast::Map(map) => map.entries.iter().try_for_each(|entry| match &entry.expr {
                 EntryExpr::MapEntry(entry) => {
@@ -70,14 +83,28 @@ impl<'a> Walk<'a> {
 
     fn ident(&self, name: &str) -> Result<(), String> {
         let is_known = self.local.contains(&name)
-            || self.variables.contains(&name)
+            || self.scope.variables.contains(&name)
             || TYPES.contains(&name)
             || name.starts_with('@');
         if is_known {
             return Ok(());
         }
-        let known = self.variables.join("`, `");
+        let known = self.scope.variables.join("`, `");
         Err(format!("there is no `{name}` here; there are `{known}`"))
+    }
+
+    fn field(&self, of: &IdedExpr, field: &str) -> Result<(), String> {
+        let Ast::Ident(root) = &of.expr else {
+            return Ok(());
+        };
+        let mut known = self.scope.fields.iter();
+        match known.find(|(name, _)| name == root && !self.local.contains(name)) {
+            Some((_, fields)) if !fields.contains(&field) => {
+                let known = fields.join("`, `");
+                Err(format!("`{root}` has no `{field}`; it has `{known}`"))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn call(&mut self, call: &'a CallExpr) -> Result<(), String> {

@@ -18,10 +18,37 @@ use super::value;
 /// Every function there is. `replace`, `format` and `join` are not: a short expression could make a
 /// very long text with them.
 pub(super) const NAMES: &[&str] = &[
-    "bool", "bytes", "charAt", "contains", "double", "dyn", "endsWith", "has", "hasValue", "hex",
-    "indexOf", "int", "json", "lastIndexOf", "lowerAscii", "matches", "optFlatMap", "optMap", "or",
-    "orValue", "plain", "size", "split", "startsWith", "string", "substring", "trim", "type",
-    "uint", "upperAscii", "value",
+    "bool",
+    "bytes",
+    "charAt",
+    "contains",
+    "double",
+    "dyn",
+    "endsWith",
+    "has",
+    "hasValue",
+    "hex",
+    "indexOf",
+    "int",
+    "json",
+    "lastIndexOf",
+    "lowerAscii",
+    "matches",
+    "optFlatMap",
+    "optMap",
+    "or",
+    "orValue",
+    "plain",
+    "size",
+    "split",
+    "startsWith",
+    "string",
+    "substring",
+    "trim",
+    "type",
+    "uint",
+    "upperAscii",
+    "value",
 ];
 
 /// The environment all expressions run in.
@@ -43,10 +70,17 @@ fn of<'b, 'v>(value: cel::Value) -> Result<CowVal<'b, 'v>, ExecutionError> {
     Ok(CowVal::Owned(boxed))
 }
 
+/// The one argument of a function that has one.
+fn only(args: Vec<CowVal<'_, '_>>) -> Result<cel::Value, ExecutionError> {
+    let arg = args.into_iter().next();
+    let arg = arg.ok_or_else(ExecutionError::missing_argument_or_target)?;
+    cel::Value::try_from(arg.as_ref())
+}
+
 /// `hex(bytes)`: lower case.
 fn hex<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
-    match args.first().map(|arg| cel::Value::try_from(arg.as_ref())) {
-        Some(Ok(cel::Value::Bytes(bytes))) => of(hex::encode(bytes.as_slice()).into()),
+    match only(args)? {
+        cel::Value::Bytes(bytes) => of(hex::encode(bytes.as_slice()).into()),
         _ => Err(ExecutionError::function_error("hex", "no bytes")),
     }
 }
@@ -54,9 +88,7 @@ fn hex<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionErr
 /// `json(value)`: written as JSON.
 fn json<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionError> {
     let fail = || ExecutionError::function_error("json", "no JSON");
-    let arg = args.first().ok_or_else(fail)?;
-    let found = cel::Value::try_from(arg.as_ref())?;
-    let found = value::to_json(&found).map_err(|_| fail())?;
+    let found = value::to_json(&only(args)?).map_err(|_| fail())?;
     of(found.to_string().into())
 }
 
@@ -67,8 +99,8 @@ fn plain<'b, 'v>(args: Vec<CowVal<'b, 'v>>) -> Result<CowVal<'b, 'v>, ExecutionE
         cel::Value::Map(map) => map.get(&cel::objects::KeyRef::String("value")).cloned(),
         _ => None,
     };
-    match args.first().map(|arg| cel::Value::try_from(arg.as_ref())) {
-        Some(Ok(cel::Value::Map(map))) => {
+    match only(args)? {
+        cel::Value::Map(map) => {
             let entries = map.map.iter();
             let entries = entries.map(|(key, inner)| {
                 let inner = unwrap(inner).unwrap_or_else(|| inner.clone());

@@ -21,10 +21,12 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
     let (mut n_signed, mut n_stale, mut n_bodies) = (0, 0, 0);
     for file in &fixtures.files {
         let _ = play::play(kind, setting, file, &mut |moment, found| {
-            let Ok(Some(Incoming::Http(_) | Incoming::Open(_))) = Incoming::of(moment.step) else {
+            let Ok(Some(Incoming::Http(_) | Incoming::Open(_) | Incoming::Login(_))) =
+                Incoming::of(moment.step)
+            else {
                 return;
             };
-            let is_proven = matches!(found["proof"].as_str(), Some("signature" | "token"));
+            let is_proven = matches!(found["proof"].as_str(), Some("signature" | "token" | "tls"));
             let is_signed = !moment.step.signed.is_empty();
             report.check(is_proven == is_signed, moment.place, || {
                 "`signed` names what is signed where a signature or token was found good, and only there".to_owned()
@@ -149,10 +151,12 @@ fn decode(
 
 /// The same with one bit of the piece changed, for every byte of it; and cut short.
 fn changes(incoming: &Incoming, piece: &str) -> Vec<(String, Incoming)> {
-    let (Incoming::Http(request) | Incoming::Open(request)) = incoming else {
-        return Vec::new();
+    let bytes = match incoming {
+        Incoming::Http(request) | Incoming::Open(request) => get(request, piece),
+        Incoming::Login(login) => login.get(piece),
+        Incoming::Frame(_) | Incoming::Publish(_) => None,
     };
-    let Some(bytes) = get(request, piece) else {
+    let Some(bytes) = bytes else {
         return Vec::new();
     };
     let with = |bytes: Vec<u8>| with(incoming, piece, Some(bytes));
@@ -175,7 +179,8 @@ fn with(incoming: &Incoming, piece: &str, bytes: Option<Vec<u8>>) -> Option<Inco
     match incoming {
         Incoming::Http(request) => set(request.clone(), piece, bytes).map(Incoming::Http),
         Incoming::Open(request) => set(request.clone(), piece, bytes).map(Incoming::Open),
-        Incoming::Frame(_) => None,
+        Incoming::Login(login) => login.clone().set(piece, bytes).map(Incoming::Login),
+        Incoming::Frame(_) | Incoming::Publish(_) => None,
     }
 }
 

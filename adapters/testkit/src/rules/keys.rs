@@ -44,8 +44,9 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
             let first = keys(&first);
             n_messages += first.len();
             for key in &first {
-                report.check(key.0.is_some() || key.1.is_some(), moment.place, || {
-                    "a message has neither `dedupe_key` nor `external_id`".to_owned()
+                let is_keyed = key.0.is_some() || key.1.is_some();
+                report.check(is_keyed != moment.step.unkeyed.is_some(), moment.place, || {
+                    "a message has neither `dedupe_key` nor `external_id`, or the step says why that is `unkeyed`".to_owned()
                 });
             }
             let second = decode(AGAIN_AFTER, 2).map(|decoded| keys(&decoded));

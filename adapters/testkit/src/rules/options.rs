@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 
 use crate::{
     Report,
-    docs::{Row, rows},
+    docs::{self, Row, rows},
     fixture::{Fixtures, merged},
     play,
 };
@@ -55,12 +55,9 @@ fn strange(kind: &Kind, options: &Map<String, Value>, rows: &[Row], report: &mut
         let known = rows
             .iter()
             .filter(|row| row.table().unwrap_or_default() == table);
-        let mut place = &mut options;
-        for key in table.split('.').filter(|key| !key.is_empty()) {
-            if !place[key].is_object() {
-                place[key] = json!({});
-            }
-            place = &mut place[key];
+        let place = docs::place(&mut options, table);
+        if !place.is_object() {
+            *place = json!({});
         }
         place[STRANGE] = json!(1);
         let options = options.as_object().cloned().unwrap_or_default();

@@ -6,7 +6,7 @@ use serde_json::{Map, Value, json};
 use crate::{
     Report,
     act::Incoming,
-    docs::rows,
+    docs::{self, rows},
     fixture::{Fixtures, StepFile},
     play::{self, Moment},
     rules::options,
@@ -54,13 +54,7 @@ fn of_mistakes(kind: &Kind, setting: &Map<String, Value>, secrets: &[String], re
         for secret in secrets {
             for wrong in [json!({ "is": secret }), json!([[secret]]), json!(secret)] {
                 let mut options = Value::Object(setting.clone());
-                let pointer = row.path.split('.').fold(&mut options, |place, key| {
-                    if !place.is_object() {
-                        *place = json!({});
-                    }
-                    &mut place[key]
-                });
-                *pointer = wrong;
+                *docs::place(&mut options, &row.path) = wrong;
                 let options = options.as_object().cloned().unwrap_or_default();
                 // Text in an option for text is no mistake; a secret where a word is expected is
                 // shown by serde, and would be shown by the line of the file too.
@@ -110,12 +104,16 @@ fn without_requests(found: &Value) -> String {
 fn secrets(kind: &Kind, options: &Map<String, Value>) -> Vec<String> {
     let options = Value::Object(options.clone());
     let rows = rows(kind).into_iter().filter(|row| row.is_secret);
-    let values = rows.filter_map(|row| {
-        options
-            .pointer(&format!("/{}", row.path.replace('.', "/")))
-            .cloned()
-    });
+    let values: Vec<Value> = rows
+        .flat_map(|row| {
+            docs::all(&options, &row.path)
+                .into_iter()
+                .cloned()
+                .collect::<Vec<_>>()
+        })
+        .collect();
     values
+        .into_iter()
         .flat_map(|value| match value {
             Value::Array(items) => items,
             one => vec![one],

@@ -49,6 +49,10 @@ fn of_answers(moment: &Moment<'_>, envelope: &Envelope, report: &mut Report) {
         http(StatusCode::INTERNAL_SERVER_ERROR, b""),
         http(StatusCode::BAD_GATEWAY, b"<html>"),
         http(StatusCode::OK, b"\xff{"),
+        // PUBACK: unspecified error, not authorized, quota exceeded.
+        Exchange::Answered(Answer::Mqtt { reason: 0x80 }),
+        Exchange::Answered(Answer::Mqtt { reason: 0x87 }),
+        Exchange::Answered(Answer::Mqtt { reason: 0x97 }),
     ];
     for failure in failures {
         let is_done = matches!(send(moment, envelope, &failure), Some(Ok(Step::Done(_))));
