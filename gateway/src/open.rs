@@ -271,6 +271,8 @@ pub(crate) fn router_options(config: &Config) -> RouterOptions {
             receipts: retention.attempts.get(),
             dead: retention.dead_letters.get(),
             audit: retention.audit.get(),
+            tickets: retention.tickets.get(),
+            conversations: retention.conversations.get(),
         },
         sweep_rows_max: config.store.cleanup_batch_max,
         ..RouterOptions::default()

@@ -87,6 +87,8 @@ impl Default for RouterOptions {
                 receipts: DAY * 30,
                 dead: DAY * 90,
                 audit: DAY * 365,
+                tickets: DAY * 730,
+                conversations: DAY * 730,
             },
             sweep_every: Duration::from_secs(60),
             sweep_rows_max: 1000,

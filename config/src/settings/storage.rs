@@ -114,6 +114,11 @@ pub struct Retention {
     pub attempts: Duration,
     /// Outcomes of commands, for repeated `Idempotency-Key`s. Default: 7d.
     pub commands: Duration,
+    /// Tickets that are done or cancelled, with their histories. Default: 730d.
+    pub tickets: Duration,
+    /// Conversations that are closed, with their messages; one that a ticket is about goes after the ticket.
+    /// Contacts and devices stay. Default: 730d.
+    pub conversations: Duration,
 }
 
 impl Default for Retention {
@@ -124,6 +129,8 @@ impl Default for Retention {
             dead_letters: Duration::days(90),
             attempts: Duration::days(30),
             commands: Duration::days(7),
+            tickets: Duration::days(730),
+            conversations: Duration::days(730),
         }
     }
 }

@@ -83,19 +83,22 @@ pub struct Changes {
     pub seen: Vec<Seen>,
     /// Agent has read the conversation: unread = 0. The version stays.
     pub read: Vec<ConversationId>,
-    /// New tickets; their numbers are drawn here. An open one of the same channel, device and code is
-    /// a Conflict.
+    /// New tickets; their numbers are drawn here, so that in each year they rise in the order of
+    /// commits and none is left out. An open one of the same channel, device and code is a Conflict.
     pub tickets: Vec<Ticket>,
-    /// Tickets changed. One that opens while another of the same channel, device and code is open is
-    /// a Conflict.
+    /// Tickets changed, none of them in `tickets` too. Those that close are written before `tickets`,
+    /// the others after them. One that opens while another of the same channel, device and code is
+    /// open is a Conflict.
     pub ticket_updates: Vec<TicketUpdate>,
     /// New lines of tickets' histories. A `pos` that is taken is a Conflict.
     pub ticket_entries: Vec<TicketEntry>,
     /// How devices stand (upsert by thread).
     pub devices: Vec<Device>,
-    /// The device has everything up to this outbound number of its thread; only rises.
+    /// The device has everything up to this outbound number of its thread; only rises. A device of
+    /// which nothing else is known gets its row by this; one that has no thread is ignored.
     pub device_acks: Vec<(ThreadId, u64)>,
-    /// Answers that are waited for, written after `sent`.
+    /// Answers that are waited for, written after `sent` and before `receipts`. What has its answer
+    /// already is not waited for.
     pub expects: Vec<Expect>,
     /// Dead letters (upsert by id, status included).
     pub dead: Vec<DeadLetter>,
@@ -109,6 +112,14 @@ pub struct Changes {
     pub audit: Vec<Audit>,
     /// Numbered last.
     pub events: Vec<NewEvent>,
+}
+
+impl Changes {
+    /// Every ticket that is written, new or changed.
+    pub(crate) fn tickets_written(&self) -> impl Iterator<Item = &Ticket> {
+        let updates = self.ticket_updates.iter().map(|update| &update.row);
+        self.tickets.iter().chain(updates)
+    }
 }
 
 /// What a commit has to tell.
@@ -226,8 +237,30 @@ pub struct ReceiptWord {
     /// How often it was tried so far, if our own word.
     pub attempts: Option<u32>,
     /// No answer came in time: such a word also takes the place of `accepted` and `sent`, though
-    /// `unknown` by itself would not. It ranks as [`ReceiptState::Failed`].
+    /// `unknown` by itself would not. It ranks as [`ReceiptState::Failed`]; what it wrote gives way to
+    /// later words by its own rank. It ends the wait, and is ignored if by now an answer is waited for
+    /// that is due after `at`.
     pub overdue: bool,
+}
+
+impl ReceiptWord {
+    /// What it takes the place of: states of a lower rank.
+    pub(crate) fn rank(&self) -> u8 {
+        match self.overdue {
+            true => self.state.rank().max(ReceiptState::Failed.rank()),
+            false => self.state.rank(),
+        }
+    }
+
+    /// Whether no answer is waited for after it.
+    pub(crate) fn ends_the_wait(&self) -> bool {
+        self.overdue || is_last(&self.state)
+    }
+}
+
+/// Whether it is an answer: nothing more has to come.
+pub(crate) fn is_last(state: &ReceiptState) -> bool {
+    state.rank() >= ReceiptState::Failed.rank()
 }
 
 /// Everything up to these numbers was delivered or read by the contact. Outbound messages of the

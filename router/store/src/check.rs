@@ -1,7 +1,7 @@
 //! What no backend can write, checked before it is tried: so that both refuse the same rows, with
 //! the same sentence, and a refused row is found by what it is and not by which database runs.
 
-use patchbay_message::limits::{ENVELOPE_BYTES_MAX, NAME_BYTES_MAX};
+use patchbay_message::limits::{ENVELOPE_BYTES_MAX, KEY_BYTES_MAX, NAME_BYTES_MAX, TEXT_BYTES_MAX};
 
 use crate::{AgentUpdate, Changes, CommitError, Group, limits::CAPACITY_MAX};
 
@@ -14,6 +14,9 @@ pub const KEPT_BYTES_MAX: usize = 4 * ENVELOPE_BYTES_MAX;
 
 /// A message's content as JSON: bytes.
 pub const CONTENT_BYTES_MAX: usize = KEPT_BYTES_MAX;
+
+/// A device's readings, and its faults, as JSON: bytes each.
+pub const DEVICE_BYTES_MAX: usize = 256 * 1024;
 
 /// The largest number a row can hold: what fits the databases' signed 64 bits.
 pub const NUMBER_MAX: u64 = i64::MAX as u64;
@@ -36,6 +39,40 @@ pub(crate) fn check(changes: &Changes) -> Result<(), CommitError> {
     }
     for event in &changes.events {
         fits("event data", json_len(&event.data), EVENT_BYTES_MAX)?;
+    }
+    work(changes)
+}
+
+/// What is kept of tickets and devices. Device and code are keys: they have to fit an index.
+fn work(changes: &Changes) -> Result<(), CommitError> {
+    for row in changes.tickets_written() {
+        for (what, text, max) in [
+            ("ticket device", row.device.as_str(), KEY_BYTES_MAX),
+            ("ticket code", &row.code, KEY_BYTES_MAX),
+            ("ticket title", &row.title, TEXT_BYTES_MAX),
+            (
+                "ticket category",
+                row.category.as_deref().unwrap_or_default(),
+                TEXT_BYTES_MAX,
+            ),
+        ] {
+            clean(what, text)?;
+            fits(what, text.len(), max)?;
+        }
+    }
+    for row in &changes.ticket_entries {
+        clean_option("ticket entry", row.text.as_deref())?;
+        let text = row.text.as_ref().map_or(0, String::len);
+        fits("ticket entry", text, TEXT_BYTES_MAX)?;
+        fits("ticket entry data", json_len(&row.data), EVENT_BYTES_MAX)?;
+    }
+    for row in &changes.devices {
+        clean("device address", &row.address)?;
+        fits("device readings", json_len(&row.readings), DEVICE_BYTES_MAX)?;
+        fits("device faults", json_len(&row.faults), DEVICE_BYTES_MAX)?;
+    }
+    for row in &changes.expects {
+        clean("external id", &row.external_id)?;
     }
     Ok(())
 }
@@ -120,6 +157,9 @@ fn numbers(changes: &Changes) -> Result<(), CommitError> {
     let lanes = changes.lanes_done.iter().map(|lane| lane.out_seq);
     let parked = changes.park.iter().map(|park| park.out_seq);
     let attempts = changes.attempts.iter().map(|attempt| attempt.out_seq);
+    let tickets = changes.tickets_written().map(|row| row.last_pos);
+    let entries = changes.ticket_entries.iter().map(|row| row.pos);
+    let acks = changes.device_acks.iter().map(|(_, number)| *number);
     let mut all = threads
         .chain(moved)
         .chain(messages)
@@ -129,7 +169,10 @@ fn numbers(changes: &Changes) -> Result<(), CommitError> {
         .chain(done)
         .chain(lanes)
         .chain(parked)
-        .chain(attempts);
+        .chain(attempts)
+        .chain(tickets)
+        .chain(entries)
+        .chain(acks);
     match all.find(|number| *number > NUMBER_MAX) {
         Some(number) => Err(CommitError::Refused(format!(
             "number {number} is too large"

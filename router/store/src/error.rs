@@ -21,10 +21,3 @@ pub enum CommitError {
     #[error(transparent)]
     Store(#[from] StoreError),
 }
-
-impl StoreError {
-    /// Temporary, on this branch only.
-    pub(crate) fn not_yet() -> Self {
-        Self("not yet".to_owned())
-    }
-}

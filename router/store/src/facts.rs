@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use bytes::Bytes;
 use patchbay_message::{
     AgentId, ChannelId, CommandId, ContactId, ConversationId, GroupId, MessageId, Outcome,
-    ThreadId, TicketId, Time,
+    Severity, ThreadId, TicketId, Time,
 };
 use serde_json::Value;
 
@@ -42,9 +42,12 @@ pub struct Want {
     pub tickets: Vec<TicketId>,
     /// Of each channel, device and code: the open ticket, else the newest closed one.
     pub faults: Vec<(ChannelId, String, String)>,
-    /// Tickets that wait for an agent (new or reopened), worst first, then by `waiting_since`, at most
-    /// this many.
+    /// Tickets that wait for an agent (new or reopened), worst first, then by `waiting_since`, else
+    /// `created_at`, at most this many.
     pub waiting_tickets: u32,
+    /// Only those that wait after this one: the next page of `waiting_tickets`. Its severity, and
+    /// what [`Want::waiting_after`] holds of a conversation.
+    pub waiting_tickets_after: Option<(Severity, Cursor)>,
     /// Flapping tickets whose `settles_at` is past by then, at most 256.
     pub settled_until: Option<Time>,
     /// Devices whose `silent_at` is past by then, longest silent first, at most 256.

@@ -119,6 +119,11 @@ pub struct Retention {
     pub dead: Duration,
     /// Audit rows.
     pub audit: Duration,
+    /// Tickets that are done or cancelled, with their histories.
+    pub tickets: Duration,
+    /// Conversations that are closed, with their messages; one that a ticket speaks of goes after
+    /// the ticket. Contacts, threads and devices stay.
+    pub conversations: Duration,
 }
 
 /// What sinks need: lanes, what is parked, who is live.
@@ -214,34 +219,24 @@ pub trait Desk: Send + Sync {
     }
 
     /// One ticket.
-    async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError> {
-        Err(StoreError::not_yet())
-    }
+    async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError>;
     /// The ticket with this year and number.
     async fn ticket_numbered(
         &self,
         year: i16,
         number: u32,
-    ) -> Result<Option<TicketView>, StoreError> {
-        Err(StoreError::not_yet())
-    }
+    ) -> Result<Option<TicketView>, StoreError>;
     /// A page of tickets, newest activity first.
-    async fn tickets(&self, filter: &TicketFilter) -> Result<Page<TicketView>, StoreError> {
-        Err(StoreError::not_yet())
-    }
+    async fn tickets(&self, filter: &TicketFilter) -> Result<Page<TicketView>, StoreError>;
     /// A ticket's history after `pos`, in order, at most `limit`.
     async fn ticket_entries(
         &self,
         id: TicketId,
         after: u64,
         limit: u32,
-    ) -> Result<Vec<TicketEntry>, StoreError> {
-        Err(StoreError::not_yet())
-    }
+    ) -> Result<Vec<TicketEntry>, StoreError>;
     /// How a device stands, and up to which outbound number of its thread it has everything.
-    async fn device(&self, thread: ThreadId) -> Result<Option<(Device, u64)>, StoreError> {
-        Err(StoreError::not_yet())
-    }
+    async fn device(&self, thread: ThreadId) -> Result<Option<(Device, u64)>, StoreError>;
 
     /// Every agent, by name.
     async fn agents(&self) -> Result<Vec<Agent>, StoreError>;
@@ -264,7 +259,7 @@ pub trait Desk: Send + Sync {
     /// Creates or changes a group; creation by an id not there yet. A name that is taken is a
     /// Conflict, an unknown member is Refused.
     async fn save_group(&self, group: &Group) -> Result<(), CommitError>;
-    /// Deletes a group; a Conflict if a conversation waits in it.
+    /// Deletes a group; a Conflict if a conversation or ticket waits in it.
     async fn delete_group(&self, id: GroupId) -> Result<(), CommitError>;
 
     /// The token with this SHA-256, if it is valid: not ended, not expired, its agent active.
@@ -301,14 +296,15 @@ pub trait Desk: Send + Sync {
     /// none, answers what is there.
     async fn setting(&self, key: &str, value: &str) -> Result<String, StoreError>;
     /// Numbers for metrics: waiting conversations, oldest waiting, parked by channel, outbox rows,
-    /// dead letters.
+    /// dead letters, open tickets by where they stand.
     async fn gauges(&self) -> Result<Vec<Gauge>, StoreError>;
 }
 
 /// One number for the metrics.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Gauge {
-    /// `waiting`, `oldest_waiting_seconds`, `parked`, `oldest_parked_seconds`, `outbox`, `dead`.
+    /// `waiting`, `oldest_waiting_seconds`, `parked`, `oldest_parked_seconds`, `outbox`, `dead`,
+    /// `tickets_waiting`, `tickets_processing`, `tickets_pending_confirmation`.
     pub name: &'static str,
     /// Channel, if it is counted by channel.
     pub channel: Option<String>,

@@ -20,6 +20,7 @@ mod receipts;
 mod rows;
 mod sql;
 mod sweep;
+mod tickets;
 mod writer;
 
 use std::{

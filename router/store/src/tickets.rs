@@ -13,7 +13,7 @@ use patchbay_message::{
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::{Contact, Cursor, rows::words};
+use crate::{Contact, Cursor, Gauge, rows::words};
 
 words! {
     /// Where a ticket stands.
@@ -152,6 +152,41 @@ impl Ticket {
     pub fn year(&self) -> i16 {
         self.created_at.year()
     }
+
+    /// What searching looks in, without regard to case in Unicode's sense: no search goes over the
+    /// seams.
+    pub(crate) fn folded(&self) -> String {
+        format!("{}\u{1f}{}\u{1f}{}", self.device, self.code, self.title).to_lowercase()
+    }
+}
+
+/// How many open tickets stand where, from counts by the state's word.
+pub(crate) fn open_tickets(counts: &[(String, f64)]) -> [Gauge; 3] {
+    let of = |state: TicketState| -> f64 {
+        let found = counts.iter().find(|(word, _)| word == state.as_str());
+        found.map_or(0.0, |(_, count)| *count)
+    };
+    let gauge = |name, value| Gauge {
+        name,
+        channel: None,
+        value,
+    };
+    [
+        gauge(
+            "tickets_waiting",
+            of(TicketState::New) + of(TicketState::Reopened),
+        ),
+        gauge("tickets_processing", of(TicketState::Processing)),
+        gauge(
+            "tickets_pending_confirmation",
+            of(TicketState::PendingConfirmation),
+        ),
+    ]
+}
+
+/// The order of tickets that wait, by their severity: 0 is the worst.
+pub(crate) fn urgency(severity: &Severity) -> u8 {
+    Severity::Critical.rank().saturating_sub(severity.rank())
 }
 
 /// A ticket changed; guarded by version, which rises by one.
@@ -161,6 +196,14 @@ pub struct TicketUpdate {
     pub row: Ticket,
     /// The state it must be in; another one is a Conflict.
     pub from: TicketState,
+}
+
+impl TicketUpdate {
+    /// Those that close, and the others: a fault's open ticket makes room before the next one is
+    /// opened.
+    pub(crate) fn apart<'a>(all: impl Iterator<Item = &'a Self>) -> (Vec<&'a Self>, Vec<&'a Self>) {
+        all.partition(|update| !update.row.state.is_open())
+    }
 }
 
 /// One line of a ticket's history.

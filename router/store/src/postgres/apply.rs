@@ -7,6 +7,7 @@
 mod lanes;
 mod marks;
 mod people;
+mod tickets;
 mod touched;
 
 use std::{
@@ -110,6 +111,7 @@ pub(super) fn plan<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fail
     people::write(group, plan)?;
     marks::outbox(group, plan);
     lanes::write(group, plan)?;
+    tickets::write(group, plan)?;
     marks::dead(group, plan)?;
     marks::audit(group, plan)
 }

@@ -5,12 +5,13 @@ mod channels;
 mod conversations;
 mod dead;
 mod groups;
+mod tickets;
 mod tokens;
 
 use async_trait::async_trait;
 use deadpool_postgres::{Object, Transaction};
 use patchbay_message::{
-    AgentId, ChannelId, ConversationId, GroupId, MessageId, ThreadId, Time, TokenId,
+    AgentId, ChannelId, ConversationId, GroupId, MessageId, ThreadId, TicketId, Time, TokenId,
 };
 use tokio_postgres::types::ToSql;
 
@@ -23,8 +24,9 @@ use super::{
 };
 use crate::{
     Agent, AgentUpdate, ChannelState, CommitError, Conversation, ConversationFilter,
-    ConversationView, DeadFilter, DeadLetter, Desk, Event, Gauge, Group, MessagePage, MessageRow,
-    NewEvent, Page, Presence, StoreError, Thread, Token, limits::ROWS_MAX,
+    ConversationView, DeadFilter, DeadLetter, Desk, Device, Event, Gauge, Group, MessagePage,
+    MessageRow, NewEvent, Page, Presence, StoreError, Thread, TicketEntry, TicketFilter,
+    TicketView, Token, limits::ROWS_MAX,
 };
 
 impl PostgresStore {
@@ -113,6 +115,35 @@ impl Desk for PostgresStore {
     async fn message(&self, id: MessageId) -> Result<Option<MessageRow>, StoreError> {
         let step = Step::new(select_message!("WHERE id = $1"), params![id.0]);
         Ok(self.read(step).await?.one(rows::message)?)
+    }
+
+    async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError> {
+        Ok(tickets::find(self, id).await?)
+    }
+
+    async fn ticket_numbered(
+        &self,
+        year: i16,
+        number: u32,
+    ) -> Result<Option<TicketView>, StoreError> {
+        Ok(tickets::numbered(self, year, number).await?)
+    }
+
+    async fn tickets(&self, filter: &TicketFilter) -> Result<Page<TicketView>, StoreError> {
+        Ok(tickets::page(self, filter).await?)
+    }
+
+    async fn ticket_entries(
+        &self,
+        id: TicketId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<TicketEntry>, StoreError> {
+        Ok(tickets::entries(self, id, after, limit).await?)
+    }
+
+    async fn device(&self, thread: ThreadId) -> Result<Option<(Device, u64)>, StoreError> {
+        Ok(tickets::device(self, thread).await?)
     }
 
     async fn agents(&self) -> Result<Vec<Agent>, StoreError> {

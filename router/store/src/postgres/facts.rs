@@ -1,6 +1,8 @@
 //! Loads what a decision needs to know: one statement for each kind of question, all of them sent
 //! together, from one snapshot.
 
+mod tickets;
+
 use std::collections::HashMap;
 
 use uuid::Uuid;
@@ -118,6 +120,7 @@ fn questions(want: &Want) -> Vec<(Step<'_>, Take)> {
         questions.push((Step::bare(GROUPS), take_groups));
     }
     queues(want, &mut questions);
+    tickets::ask(want, &mut questions);
     questions
 }
 

@@ -9,10 +9,16 @@ use tokio_postgres::Client;
 use super::error::Fail;
 
 /// The steps, the first is number 1. Never changed once released, only added to.
-const STEPS: &[(&str, &str)] = &[(
-    "begin",
-    include_str!("../../migrations/postgres/0001_begin.sql"),
-)];
+const STEPS: &[(&str, &str)] = &[
+    (
+        "begin",
+        include_str!("../../migrations/postgres/0001_begin.sql"),
+    ),
+    (
+        "tickets",
+        include_str!("../../migrations/postgres/0002_tickets.sql"),
+    ),
+];
 
 /// Names our advisory locks among those of the database: "PBAY". The second half of the key is the
 /// schema, so that two installations in one database do not wait for each other.

@@ -4,6 +4,7 @@
 //! The rows concerned are locked and loaded with the rest of a commit, the outcome is worked out
 //! here ([`model`]), and what changed is written back with the event log.
 
+mod expects;
 mod model;
 
 use std::collections::BTreeSet;
@@ -27,6 +28,7 @@ pub(super) struct Places {
     messages: Vec<usize>,
     threads: Option<usize>,
     conversations: Option<usize>,
+    due: Option<usize>,
 }
 
 /// The message of a part that is named by its external id.
@@ -56,6 +58,9 @@ pub(super) fn load<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Places {
                 keys.insert((word.channel.as_str(), id));
             }
         }
+        for row in &changes.expects {
+            keys.insert((row.channel.as_str(), &row.external_id));
+        }
     }
     let channels: Vec<&str> = keys.iter().map(|(channel, _)| *channel).collect();
     let externals: Vec<&str> = keys.iter().map(|(_, id)| *id).collect();
@@ -71,6 +76,7 @@ pub(super) fn load<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Places {
             params![channels.clone(), externals.clone()],
         ));
     }
+    places.due = expects::load(group, plan);
     seen(group, plan, &mut places);
     if !ids.is_empty() || !keys.is_empty() {
         let ids: Vec<Uuid> = ids.into_iter().collect();
@@ -152,6 +158,9 @@ pub(super) fn work_out(
     if let Some(place) = places.conversations {
         let found = answers[place].all(|c| Ok((c.id()?, c.id()?)))?;
         model.conversations = found.into_iter().collect();
+    }
+    if let Some(place) = places.due {
+        model.expects.take(&answers[place])?;
     }
     let rose = group.iter().map(|changes| model.apply(changes)).collect();
     Ok((rose, write(&model)))
@@ -260,5 +269,6 @@ fn write(model: &Model) -> Vec<Step<'static>> {
             ],
         ));
     }
+    model.expects.write(&mut steps);
     steps
 }

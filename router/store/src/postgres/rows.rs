@@ -1,6 +1,8 @@
 //! Reads whole rows. Each list of columns names what its reader takes, in that order; `$t` is the
 //! table's name in the statement.
 
+pub(super) mod tickets;
+
 use patchbay_message::{Direction, ReceiptState};
 
 use super::{error::Fail, sql::Columns};
@@ -109,7 +111,7 @@ macro_rules! select_message {
     ($tail:literal) => {
         concat!(
             "SELECT id, conversation, thread, pos, thread_seq, out_seq, kind, direction, sender, \
-             agent, content, external_id, at, state, reason, attempts FROM message ",
+             agent, content, external_id, at, state, reason, attempts, expires_at FROM message ",
             $tail
         )
     };
@@ -227,7 +229,7 @@ pub(super) fn message(c: &mut Columns<'_>) -> Result<MessageRow, Fail> {
         state: c.get::<Option<&str>>()?.map(ReceiptState::from),
         reason: c.get()?,
         attempts: c.number()?,
-        expires_at: None,
+        expires_at: c.opt_time()?,
     })
 }
 

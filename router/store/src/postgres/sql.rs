@@ -5,8 +5,8 @@ use std::{borrow::Cow, collections::VecDeque, future::Future, pin::Pin};
 use deadpool_postgres::ClientWrapper;
 use futures_util::{TryStreamExt as _, future::try_join_all, poll};
 use patchbay_message::{
-    AgentId, ChannelId, CommandId, ContactId, ConversationId, GroupId, MessageId, ThreadId, Time,
-    TokenId,
+    AgentId, ChannelId, CommandId, ContactId, ConversationId, GroupId, MessageId, ThreadId,
+    TicketId, Time, TokenId,
 };
 use serde::{Serialize, de::DeserializeOwned};
 use tokio_postgres::{
@@ -149,7 +149,7 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(AgentId CommandId ContactId ConversationId GroupId MessageId ThreadId TokenId);
+ids!(AgentId CommandId ContactId ConversationId GroupId MessageId ThreadId TicketId TokenId);
 
 /// A row, read from left to right.
 pub(super) struct Columns<'a> {

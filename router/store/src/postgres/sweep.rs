@@ -45,6 +45,73 @@ const ATTEMPTS: &str = oldest!(
     "EXISTS (SELECT 1 FROM lane WHERE lane.id = row.lane AND row.out_seq <= lane.done)"
 );
 const DEAD: &str = oldest!("dead", "closed_at");
+/// What is past its time (`$1` milliseconds) of a table that closes its rows, `$2` at most.
+macro_rules! closed {
+    ($table:literal, $state:literal, $at:literal, $and:expr) => {
+        concat!(
+            "SELECT row.id, row.ctid FROM ",
+            $table,
+            " row WHERE row.state ",
+            $state,
+            " AND ",
+            $at,
+            " < ",
+            now_ms!(),
+            " - $1 AND ",
+            $and,
+            " ORDER BY ",
+            $at,
+            " LIMIT $2"
+        )
+    };
+}
+macro_rules! closed_tickets {
+    ($and:literal) => {
+        closed!(
+            "ticket",
+            "IN ('done', 'cancelled')",
+            "coalesce(row.closed_at, row.updated_at)",
+            $and
+        )
+    };
+}
+/// What a ticket speaks of stays: its history names these messages, and its commands go through this
+/// conversation.
+macro_rules! closed_conversations {
+    ($and:literal) => {
+        closed!(
+            "conversation",
+            "= 'closed'",
+            "row.updated_at",
+            concat!(
+                "NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.conversation = row.id) AND ",
+                $and
+            )
+        )
+    };
+}
+/// Histories go first, a ticket when its history has gone: however long it is, a step is bounded.
+const ENTRIES: &str = concat!(
+    "DELETE FROM ticket_entry WHERE ctid = ANY(ARRAY(SELECT e.ctid FROM (",
+    closed_tickets!("true"),
+    ") t JOIN ticket_entry e ON e.ticket = t.id LIMIT $2))"
+);
+const TICKETS: &str = concat!(
+    "DELETE FROM ticket WHERE ctid = ANY(ARRAY(SELECT ctid FROM (",
+    closed_tickets!("NOT EXISTS (SELECT 1 FROM ticket_entry e WHERE e.ticket = row.id)"),
+    " FOR UPDATE SKIP LOCKED) t))"
+);
+/// Likewise.
+const MESSAGES: &str = concat!(
+    "DELETE FROM message WHERE ctid = ANY(ARRAY(SELECT m.ctid FROM (",
+    closed_conversations!("true"),
+    ") c JOIN message m ON m.conversation = c.id LIMIT $2))"
+);
+const CONVERSATIONS: &str = concat!(
+    "DELETE FROM conversation WHERE ctid = ANY(ARRAY(SELECT ctid FROM (",
+    closed_conversations!("NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation = row.id)"),
+    " FOR UPDATE SKIP LOCKED) c))"
+);
 /// Numbered rows go from the smallest number on, so that what is left has no gaps.
 macro_rules! first {
     ($table:literal) => {
@@ -76,6 +143,10 @@ pub(super) async fn sweep(
         (RECEIPTS, retention.receipts),
         (ATTEMPTS, retention.receipts),
         (DEAD, retention.dead),
+        (ENTRIES, retention.tickets),
+        (TICKETS, retention.tickets),
+        (MESSAGES, retention.conversations),
+        (CONVERSATIONS, retention.conversations),
     ];
     let mut gone = 0;
     for (sql, keep) in steps {

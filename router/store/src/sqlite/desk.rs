@@ -5,11 +5,12 @@ mod channels;
 mod conversations;
 mod dead;
 pub(super) mod groups;
+mod tickets;
 mod tokens;
 
 use async_trait::async_trait;
 use patchbay_message::{
-    AgentId, ChannelId, ConversationId, GroupId, MessageId, ThreadId, Time, TokenId,
+    AgentId, ChannelId, ConversationId, GroupId, MessageId, ThreadId, TicketId, Time, TokenId,
 };
 use rusqlite::params;
 
@@ -20,8 +21,9 @@ use super::{
 };
 use crate::{
     Agent, AgentUpdate, ChannelState, CommitError, Conversation, ConversationFilter,
-    ConversationView, DeadFilter, DeadLetter, Desk, Event, Gauge, Group, MessagePage, MessageRow,
-    Page, Presence, StoreError, Thread, Token, check::NUMBER_MAX, limits::ROWS_MAX,
+    ConversationView, DeadFilter, DeadLetter, Desk, Device, Event, Gauge, Group, MessagePage,
+    MessageRow, Page, Presence, StoreError, Thread, TicketEntry, TicketFilter, TicketView, Token,
+    check::NUMBER_MAX, limits::ROWS_MAX,
 };
 
 #[async_trait]
@@ -103,6 +105,39 @@ impl Desk for SqliteStore {
                 .collect()
         })
         .await
+    }
+
+    async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError> {
+        self.read(move |db| tickets::find(db, id)).await
+    }
+
+    async fn ticket_numbered(
+        &self,
+        year: i16,
+        number: u32,
+    ) -> Result<Option<TicketView>, StoreError> {
+        self.read(move |db| tickets::numbered(db, year, number))
+            .await
+    }
+
+    async fn tickets(&self, filter: &TicketFilter) -> Result<Page<TicketView>, StoreError> {
+        let filter = filter.clone();
+        self.read(move |db| tickets::page(db, &filter)).await
+    }
+
+    async fn ticket_entries(
+        &self,
+        id: TicketId,
+        after: u64,
+        limit: u32,
+    ) -> Result<Vec<TicketEntry>, StoreError> {
+        self.read(move |db| tickets::entries(db, id, after, limit))
+            .await
+    }
+
+    async fn device(&self, thread: ThreadId) -> Result<Option<(Device, u64)>, StoreError> {
+        self.read(move |db| facts::tickets::device(db, thread))
+            .await
     }
 
     async fn agents(&self) -> Result<Vec<Agent>, StoreError> {

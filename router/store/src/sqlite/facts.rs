@@ -1,6 +1,8 @@
 //! Loads what a decision needs to know, inside one snapshot. Keys are looked up one by one: inside
 //! the process that costs a few microseconds each.
 
+pub(super) mod tickets;
+
 use patchbay_message::{ContactId, ThreadId};
 use rusqlite::{Connection, params};
 
@@ -41,6 +43,7 @@ pub(super) fn load(db: &Connection, want: &Want) -> Result<Facts, Fail> {
         facts.groups = groups.into_iter().map(|group| (group.id, group)).collect();
     }
     queues(db, want, &mut facts)?;
+    tickets::load(db, want, &mut facts)?;
     Ok(facts)
 }
 

@@ -9,7 +9,7 @@ use super::{
     error::Fail,
     events, lanes, people, receipts,
     sql::{all, blob, json, ms, one, opt, run},
-    sweep,
+    sweep, tickets,
 };
 use crate::{
     Audit, Changes, CommitError, Committed, DeadLetter, Facts, Fence, Journal, OutboxRow,
@@ -109,6 +109,7 @@ fn apply(db: &Connection, changes: &Changes, now: Time) -> Result<Committed, Fai
     }
     outbox(db, changes)?;
     lanes::write(db, changes, now)?;
+    tickets::write(db, changes, now)?;
     let rose = receipts::write(db, changes, now)?;
     for row in &changes.dead {
         save_dead(db, row, now)?;

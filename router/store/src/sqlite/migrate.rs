@@ -9,10 +9,16 @@ use rusqlite::{Connection, TransactionBehavior};
 use super::{error::Fail, sql::ms};
 
 /// The steps, the first is number 1. Never changed once released, only added to.
-const STEPS: &[(&str, &str)] = &[(
-    "begin",
-    include_str!("../../migrations/sqlite/0001_begin.sql"),
-)];
+const STEPS: &[(&str, &str)] = &[
+    (
+        "begin",
+        include_str!("../../migrations/sqlite/0001_begin.sql"),
+    ),
+    (
+        "tickets",
+        include_str!("../../migrations/sqlite/0002_tickets.sql"),
+    ),
+];
 
 /// "PBAY": says in the file's header that it is ours.
 const APPLICATION_ID: i64 = 0x5042_4159;

@@ -160,8 +160,8 @@ pub(super) fn insert_message(db: &Connection, row: &MessageRow) -> Result<(), Fa
     run(
         db,
         "INSERT INTO message (id, conversation, thread, pos, thread_seq, out_seq, kind, direction,
-             sender, agent, content, external_id, at, state, reason, attempts)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16)",
+             sender, agent, content, external_id, at, state, reason, attempts, expires_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)",
         params![
             blob(&row.id),
             blob(&row.conversation_id),
@@ -179,6 +179,7 @@ pub(super) fn insert_message(db: &Connection, row: &MessageRow) -> Result<(), Fa
             row.state.as_ref().map(ReceiptState::as_str),
             row.reason,
             row.attempts,
+            opt_ms(row.expires_at),
         ],
     )?;
     Ok(())

@@ -1,6 +1,8 @@
 //! How far outbound messages got: what we said ourselves, what the provider said of each part, and
 //! how far the contact has seen.
 
+mod expects;
+
 use patchbay_message::{ConversationId, MessageId, ReceiptState, ThreadId, Time};
 use rusqlite::{Connection, params};
 use serde_json::json;
@@ -37,14 +39,23 @@ pub(super) fn write(db: &Connection, changes: &Changes, now: Time) -> Result<Ros
     }
     // All parts are there before any is added up.
     for (_, _, message, _) in &changes.sent {
-        add_up(db, *message, &mut rose)?;
+        add_up(db, *message, None, &mut rose)?;
+    }
+    for row in &changes.expects {
+        expects::wait(db, row)?;
     }
     for word in &changes.receipts {
+        if expects::is_early(db, word)? {
+            continue;
+        }
         if let Some(message) = word.message {
             own_word(db, message, word, &mut rose)?;
         }
         if let Some(external_id) = &word.external_id {
             provider_word(db, external_id, word, now, &mut rose)?;
+        }
+        if word.ends_the_wait() {
+            expects::end(db, word)?;
         }
     }
     for seen in &changes.seen {
@@ -67,7 +78,14 @@ fn own_word(
             params![blob(&message), attempts],
         )?;
     }
-    raise(db, message, &word.state, word.reason.as_deref(), rose)
+    raise(
+        db,
+        message,
+        &word.state,
+        word.reason.as_deref(),
+        word.rank(),
+        rose,
+    )
 }
 
 /// The provider's word is on one part, of a message that we may not know yet.
@@ -86,7 +104,7 @@ fn provider_word(
         |c| Ok((c.opt_id()?, c.get()?)),
     )?;
     let (message, state) = found.unwrap_or_default();
-    if word.state.rank() <= rank(state.as_deref()) {
+    if word.rank() <= rank(state.as_deref()) {
         return Ok(());
     }
     run(
@@ -103,13 +121,17 @@ fn provider_word(
         ],
     )?;
     match message {
-        Some(message) => add_up(db, message, rose),
+        Some(message) => add_up(db, message, Some(word), rose),
         None => Ok(()),
     }
 }
 
-/// A message is as far as the part that is least far; a part that failed fails it.
-fn add_up(db: &Connection, message: MessageId, rose: &mut Rose) -> Result<(), Fail> {
+fn add_up(
+    db: &Connection,
+    message: MessageId,
+    word: Option<&ReceiptWord>,
+    rose: &mut Rose,
+) -> Result<(), Fail> {
     let parts: Vec<(Option<String>, Option<String>)> = all(
         db,
         "SELECT state, reason FROM receipt WHERE message = ?1 ORDER BY part",
@@ -121,23 +143,25 @@ fn add_up(db: &Connection, message: MessageId, rose: &mut Rose) -> Result<(), Fa
         .find(|(state, _)| matches!(state.as_deref(), Some("failed" | "expired")));
     let least = || parts.iter().min_by_key(|(state, _)| rank(state.as_deref()));
     match failed.or_else(least) {
-        Some((Some(state), reason)) => raise(
-            db,
-            message,
-            &ReceiptState::from(state.as_str()),
-            reason.as_deref(),
-            rose,
-        ),
+        Some((Some(state), reason)) => {
+            let state = ReceiptState::from(state.as_str());
+            let rank = match word {
+                Some(word) if word.state == state => word.rank(),
+                _ => state.rank(),
+            };
+            raise(db, message, &state, reason.as_deref(), rank, rose)
+        }
         _ => Ok(()),
     }
 }
 
-/// Writes the state if it is a higher one.
+/// Writes the state if one of that rank takes the place of what is there.
 fn raise(
     db: &Connection,
     message: MessageId,
     state: &ReceiptState,
     reason: Option<&str>,
+    by_rank: u8,
     rose: &mut Rose,
 ) -> Result<(), Fail> {
     let found: Option<(Option<String>, ConversationId, u32)> = one(
@@ -150,7 +174,7 @@ fn raise(
     let Some((before, conversation, attempts)) = found else {
         return Ok(());
     };
-    if state.rank() <= rank(before.as_deref()) {
+    if by_rank <= rank(before.as_deref()) {
         return Ok(());
     }
     run(
@@ -198,10 +222,12 @@ fn watermarks(db: &Connection, seen: &Seen, rose: &mut Rose) -> Result<(), Fail>
         params![blob(&seen.thread), delivered, read],
     )?;
     for message in passed(db, seen.thread, read_before, read)? {
-        raise(db, message, &ReceiptState::Read, None, rose)?;
+        let state = ReceiptState::Read;
+        raise(db, message, &state, None, state.rank(), rose)?;
     }
     for message in passed(db, seen.thread, delivered_before.max(read), delivered)? {
-        raise(db, message, &ReceiptState::Delivered, None, rose)?;
+        let state = ReceiptState::Delivered;
+        raise(db, message, &state, None, state.rank(), rose)?;
     }
     let conversation = events::conversation_of(db, seen.thread)?;
     rose.seen.push(events::about(

@@ -1,5 +1,7 @@
 //! Reads whole rows. Each `select_*!` names the columns its reader takes, in that order.
 
+pub(super) mod tickets;
+
 use patchbay_message::{AgentId, Direction, ReceiptState};
 
 use super::{error::Fail, sql::Columns};
@@ -42,7 +44,7 @@ macro_rules! select_message {
     ($tail:literal) => {
         concat!(
             "SELECT id, conversation, thread, pos, thread_seq, out_seq, kind, direction, sender, \
-             agent, content, external_id, at, state, reason, attempts FROM message ",
+             agent, content, external_id, at, state, reason, attempts, expires_at FROM message ",
             $tail
         )
     };
@@ -170,7 +172,7 @@ pub(super) fn message(c: &mut Columns<'_, '_>) -> Result<MessageRow, Fail> {
             .map(|word| ReceiptState::from(word.as_str())),
         reason: c.get()?,
         attempts: c.get()?,
-        expires_at: None,
+        expires_at: c.opt_time()?,
     })
 }
 

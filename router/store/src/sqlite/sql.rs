@@ -1,8 +1,8 @@
 //! Values to and from columns: ids as blobs, times as milliseconds, words and JSON as text.
 
 use patchbay_message::{
-    AgentId, ChannelId, CommandId, ContactId, ConversationId, GroupId, MessageId, ThreadId, Time,
-    TokenId,
+    AgentId, ChannelId, CommandId, ContactId, ConversationId, GroupId, MessageId, ThreadId,
+    TicketId, Time, TokenId,
 };
 use rusqlite::{Connection, Params, Row, types::FromSql};
 use serde::{Serialize, de::DeserializeOwned};
@@ -24,7 +24,7 @@ macro_rules! ids {
         }
     )*};
 }
-ids!(AgentId CommandId ContactId ConversationId GroupId MessageId ThreadId TokenId);
+ids!(AgentId CommandId ContactId ConversationId GroupId MessageId ThreadId TicketId TokenId);
 
 /// An id as its column's value.
 pub(super) fn blob<I: Id>(id: &I) -> &[u8; 16] {

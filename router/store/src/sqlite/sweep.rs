@@ -29,6 +29,31 @@ const ATTEMPTS: &str = "DELETE FROM attempt WHERE (message, part) IN
      WHERE a.at < ?1 AND a.out_seq <= l.done ORDER BY a.at LIMIT ?2)";
 const DEAD: &str = "DELETE FROM dead WHERE id IN
     (SELECT id FROM dead WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
+/// Histories go first, a ticket when its history has gone: however long it is, a step is bounded.
+const ENTRIES: &str = "DELETE FROM ticket_entry WHERE (ticket, pos) IN
+    (SELECT e.ticket, e.pos FROM
+        (SELECT id FROM ticket
+         WHERE state IN ('done', 'cancelled') AND coalesce(closed_at, updated_at) < ?1
+         ORDER BY coalesce(closed_at, updated_at) LIMIT ?2) t
+     JOIN ticket_entry e ON e.ticket = t.id LIMIT ?2)";
+const TICKETS: &str = "DELETE FROM ticket WHERE id IN
+    (SELECT id FROM ticket
+     WHERE state IN ('done', 'cancelled') AND coalesce(closed_at, updated_at) < ?1
+         AND NOT EXISTS (SELECT 1 FROM ticket_entry e WHERE e.ticket = ticket.id)
+     ORDER BY coalesce(closed_at, updated_at) LIMIT ?2)";
+/// Likewise. What a ticket speaks of stays: its history names these messages, and its commands go
+/// through this conversation.
+const MESSAGES: &str = "DELETE FROM message WHERE rowid IN
+    (SELECT m.rowid FROM
+        (SELECT id FROM conversation WHERE state = 'closed' AND updated_at < ?1
+             AND NOT EXISTS (SELECT 1 FROM ticket t WHERE t.conversation = conversation.id)
+         ORDER BY updated_at LIMIT ?2) c
+     JOIN message m ON m.conversation = c.id LIMIT ?2)";
+const CONVERSATIONS: &str = "DELETE FROM conversation WHERE id IN
+    (SELECT id FROM conversation WHERE state = 'closed' AND updated_at < ?1
+         AND NOT EXISTS (SELECT 1 FROM ticket t WHERE t.conversation = conversation.id)
+         AND NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation = conversation.id)
+     ORDER BY updated_at LIMIT ?2)";
 
 pub(super) async fn sweep(
     store: &SqliteStore,
@@ -45,6 +70,10 @@ pub(super) async fn sweep(
         (RECEIPTS, retention.receipts),
         (ATTEMPTS, retention.receipts),
         (DEAD, retention.dead),
+        (ENTRIES, retention.tickets),
+        (TICKETS, retention.tickets),
+        (MESSAGES, retention.conversations),
+        (CONVERSATIONS, retention.conversations),
     ];
     let mut gone = 0;
     for (sql, keep) in steps {

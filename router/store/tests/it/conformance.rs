@@ -7,7 +7,9 @@
 pub(crate) mod agents;
 pub(crate) mod conversations;
 pub(crate) mod dead;
+pub(crate) mod devices;
 pub(crate) mod events;
+pub(crate) mod expects;
 pub(crate) mod facts;
 pub(crate) mod journal;
 pub(crate) mod lanes;
@@ -16,6 +18,8 @@ pub(crate) mod random;
 pub(crate) mod receipts;
 pub(crate) mod retention;
 pub(crate) mod settings;
+pub(crate) mod ticket_lists;
+pub(crate) mod tickets;
 
 use std::sync::Arc;
 
@@ -119,6 +123,44 @@ macro_rules! suite {
         crate::conformance::suite!(@topic $open, retention, [
             goes_in_bounded_steps,
             keeps_what_is_young_or_open,
+            closed_tickets_go_with_their_histories,
+            closed_conversations_go_with_their_messages,
+        ]);
+        crate::conformance::suite!(@topic $open, tickets, [
+            come_back_as_they_were_written,
+            are_numbered_by_year,
+            are_numbered_without_gap_by_many,
+            of_a_fault_one_is_open,
+            make_room_for_the_next_in_one_commit,
+            one_of_many_changes_one,
+            entries_are_numbered_once,
+            that_never_fit_are_refused,
+            hold_their_group,
+        ]);
+        crate::conformance::suite!(@topic $open, ticket_lists, [
+            are_paged_newest_first,
+            are_filtered,
+            are_found_by_text_in_any_case,
+            are_loaded_by_fault,
+            wait_worst_first,
+            settle_when_they_have_been_quiet,
+        ]);
+        crate::conformance::suite!(@topic $open, devices, [
+            come_back_as_they_were_written,
+            acks_only_rise,
+            that_said_nothing_yet_may_ack,
+            are_silent_longest_first,
+        ]);
+        crate::conformance::suite!(@topic $open, expects, [
+            are_overdue_by_their_time,
+            end_with_the_answer,
+            end_with_a_word_on_the_message,
+            are_not_begun_after_the_answer,
+            overdue_takes_the_place_of_sent,
+            overdue_leaves_an_answer_alone,
+            overdue_is_ignored_if_it_is_waited_longer,
+            late_answers_are_heard,
+            of_parts_add_up,
         ]);
         crate::conformance::suite!(@topic $open, random, [
             changes_keep_the_numbers_whole,

@@ -7,11 +7,12 @@ use std::{
 
 use patchbay_message::{
     AgentId, Attributes, ChannelId, ContactId, Content, ConversationId, Direction, GroupId,
-    InstanceId, MessageId, Party, ReceiptState, SystemClock, ThreadId, Time,
+    InstanceId, MessageId, Party, ReceiptState, Severity, SystemClock, ThreadId, TicketId, Time,
 };
 use patchbay_store::{
-    AgentUpdate, Changes, CommitError, Contact, Conversation, ConversationState, Fence, Group,
-    MessageKind, MessageRow, NewEvent, Presence, Role, Store, Strategy, Thread,
+    AgentUpdate, Changes, CommitError, Contact, Conversation, ConversationState, Device, Fence,
+    Group, MessageKind, MessageRow, NewEvent, Presence, Role, Store, Strategy, Thread, Ticket,
+    TicketEntry, TicketEvent, TicketState,
 };
 
 pub(crate) type Dyn = Arc<dyn Store>;
@@ -111,6 +112,83 @@ pub(crate) fn outbound(of: &Conversation, n: u64) -> MessageRow {
         out_seq: Some(n),
         state: Some(ReceiptState::Queued),
         ..inbound(of, n)
+    }
+}
+
+/// A new ticket about a fault of the talk's contact, a device.
+pub(crate) fn ticket(of: &Talk, code: &str) -> Ticket {
+    let at = now();
+    Ticket {
+        id: TicketId::new(),
+        number: 0,
+        channel: of.thread.channel.clone(),
+        device: of.thread.address.clone(),
+        code: code.to_owned(),
+        contact_id: of.contact.id,
+        conversation_id: of.conversation.id,
+        partition: of.thread.partition,
+        state: TicketState::New,
+        category: None,
+        severity: Severity::Major,
+        title: format!("{code} on {}", of.thread.address),
+        group_id: None,
+        agent_id: None,
+        last_agent_id: None,
+        waiting_since: Some(at),
+        n_raised: 1,
+        n_flaps: 0,
+        settles_at: None,
+        first_raised_at: at,
+        raised_at: at,
+        cleared_at: None,
+        created_at: at,
+        updated_at: at,
+        closed_at: None,
+        last_pos: 0,
+        version: 0,
+    }
+}
+
+/// A ticket in the store, as it is there.
+pub(crate) async fn opened(store: &Dyn, row: Ticket) -> Ticket {
+    let id = row.id;
+    let changes = Changes {
+        tickets: vec![row],
+        ..Changes::default()
+    };
+    store.commit(changes).await.expect("a new ticket");
+    let view = store.ticket(id).await.expect("the store answers");
+    view.expect("it is there").ticket
+}
+
+pub(crate) fn entry(of: &Ticket, pos: u64, kind: TicketEvent) -> TicketEntry {
+    TicketEntry {
+        ticket_id: of.id,
+        pos,
+        kind,
+        agent_id: None,
+        message_id: None,
+        occurred_at: None,
+        text: None,
+        data: serde_json::json!({}),
+        at: now(),
+    }
+}
+
+/// How the talk's contact, a device, stands: it has said nothing of note.
+pub(crate) fn device(of: &Talk) -> Device {
+    Device {
+        thread_id: of.thread.id,
+        channel: of.thread.channel.clone(),
+        address: of.thread.address.clone(),
+        partition: of.thread.partition,
+        seen_at: now(),
+        silent_at: None,
+        silence: None,
+        readings: Attributes::new(),
+        readings_at: None,
+        location: None,
+        faults: std::collections::BTreeMap::new(),
     }
 }
 

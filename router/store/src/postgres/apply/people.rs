@@ -219,10 +219,10 @@ fn messages<'a>(rows: &[&'a MessageRow], plan: &mut Plan<'a>) -> Result<(), Fail
     let rows = || rows.iter().copied();
     plan.add(
         "INSERT INTO message (id, conversation, thread, pos, thread_seq, out_seq, kind, direction,
-             sender, agent, content, external_id, at, state, reason, attempts)
+             sender, agent, content, external_id, at, state, reason, attempts, expires_at)
          SELECT * FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::int8[], $5::int8[],
              $6::int8[], $7::text[], $8::text[], $9::text[], $10::uuid[], $11::text[], $12::text[],
-             $13::int8[], $14::text[], $15::text[], $16::int8[])",
+             $13::int8[], $14::text[], $15::text[], $16::int8[], $17::int8[])",
         params![
             column(rows(), |row| row.id.0),
             column(rows(), |row| row.conversation_id.0),
@@ -240,6 +240,7 @@ fn messages<'a>(rows: &[&'a MessageRow], plan: &mut Plan<'a>) -> Result<(), Fail
             column(rows(), |row| row.state.as_ref().map(ReceiptState::as_str)),
             column(rows(), |row| row.reason.as_deref()),
             column(rows(), |row| i64::from(row.attempts)),
+            column(rows(), |row| row.expires_at.map(Time::as_ms)),
         ],
     );
     Ok(())

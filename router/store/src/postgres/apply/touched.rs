@@ -13,6 +13,7 @@ enum Row<'a> {
     Id(Uuid),
     External(&'a str, &'a str),
     Partition(&'a str),
+    Fault(&'a str, &'a str, &'a str),
 }
 
 /// The rows of the commits merged so far.
@@ -84,6 +85,10 @@ fn rows(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
         .chain(changes.receipts.iter().filter_map(|word| {
             let id = word.external_id.as_deref()?;
             Some(Row::External(word.channel.as_str(), id))
+        }))
+        .chain(changes.expects.iter().map(|row| {
+            let id = &row.external_id;
+            Row::External(row.channel.as_str(), id)
         }));
     let partitions = changes
         .outbox
@@ -94,8 +99,21 @@ fn rows(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
         .chain(lanes)
         .chain(receipts)
         .map(Row::Id)
+        .chain(work(changes))
         .chain(external)
         .chain(partitions.map(Row::Partition))
+}
+
+/// Of tickets and devices. A ticket's fault too: of one fault one ticket is open.
+fn work(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
+    let tickets = || changes.tickets_written();
+    tickets()
+        .map(|row| row.id.0)
+        .chain(changes.ticket_entries.iter().map(|row| row.ticket_id.0))
+        .chain(changes.devices.iter().map(|row| row.thread_id.0))
+        .chain(changes.device_acks.iter().map(|(thread, _)| thread.0))
+        .map(Row::Id)
+        .chain(tickets().map(|row| Row::Fault(row.channel.as_str(), &row.device, &row.code)))
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use crate::{
         error::Fail,
         sql::{Step, now_ms},
     },
+    tickets::open_tickets,
 };
 
 pub(super) async fn states(store: &PostgresStore) -> Result<Vec<ChannelState>, Fail> {
@@ -98,6 +99,10 @@ pub(super) async fn gauges(store: &PostgresStore) -> Result<Vec<Gauge>, Fail> {
             "SELECT channel, count(*)::float8 FROM dead WHERE status = 'dead'
              GROUP BY channel ORDER BY channel",
         ),
+        Step::bare(
+            "SELECT state, count(*)::float8 FROM ticket WHERE state NOT IN ('done', 'cancelled')
+             GROUP BY state",
+        ),
     ];
     let pool = &store.inner.pools.desk;
     let mut answers = store.inner.pipeline(pool, &steps).await?.into_iter();
@@ -124,5 +129,7 @@ pub(super) async fn gauges(store: &PostgresStore) -> Result<Vec<Gauge>, Fail> {
     for (channel, dead) in next()?.all(|c| Ok((c.get()?, c.get()?)))? {
         gauge("dead", Some(&channel), dead);
     }
+    let tickets = next()?.all(|c| Ok((c.get()?, c.get()?)))?;
+    gauges.extend(open_tickets(&tickets));
     Ok(gauges)
 }

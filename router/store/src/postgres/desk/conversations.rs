@@ -160,15 +160,7 @@ fn found(filter: &ConversationFilter, limit: u32) -> Step<'_> {
         only.push(("v.updated_at <= #", Box::new(cursor.at.as_ms())));
         only.push(("(v.updated_at, v.id) < (@, #)", Box::new(cursor.id)));
     }
-    let mut clauses = String::from("true");
-    let mut params: Vec<Param<'_>> = params![i64::from(limit) + 1];
-    for (clause, value) in only {
-        let before = format!("${}", params.len());
-        params.push(value);
-        let this = format!("${}", params.len());
-        clauses.push_str(" AND ");
-        clauses.push_str(&clause.replace('@', &before).replace('#', &this));
-    }
+    let (clauses, params) = numbered_clauses(only, limit);
     let sql = format!(
         "SELECT {VIEW} FROM (
              SELECT v.* FROM conversation v WHERE {clauses}
@@ -178,7 +170,25 @@ fn found(filter: &ConversationFilter, limit: u32) -> Step<'_> {
     Step::new(sql, params)
 }
 
-/// In `clauses`: `#` is the value's number, `@` the one before it.
+/// Clauses with their values, joined; `$1` is one row more than the limit. In each clause `#` is the
+/// value's number, `@` the one before it.
+pub(super) fn numbered_clauses<'a>(
+    only: Vec<(&str, Param<'a>)>,
+    limit: u32,
+) -> (String, Vec<Param<'a>>) {
+    let mut clauses = String::from("true");
+    let mut params: Vec<Param<'_>> = params![i64::from(limit) + 1];
+    for (clause, value) in only {
+        let before = format!("${}", params.len());
+        params.push(value);
+        let this = format!("${}", params.len());
+        clauses.push_str(" AND ");
+        clauses.push_str(&clause.replace('@', &before).replace('#', &this));
+    }
+    (clauses, params)
+}
+
+/// See [`numbered_clauses`].
 const TEXT: &str = "(EXISTS (SELECT 1 FROM contact f WHERE f.id = v.contact
          AND strpos(f.folded, #) > 0)
      OR EXISTS (SELECT 1 FROM thread f WHERE f.id = v.thread AND strpos(f.folded, #) > 0))";

@@ -55,6 +55,10 @@ pub(super) async fn delete(store: &PostgresStore, id: GroupId) -> Result<(), Fai
     if run(&transaction, sql, &[&id.0]).await?.affected > 0 {
         return Err(Fail::conflict("conversations wait in this group"));
     }
+    let sql = "SELECT id FROM ticket WHERE state IN ('new', 'reopened') AND grp = $1 LIMIT 1";
+    if run(&transaction, sql, &[&id.0]).await?.affected > 0 {
+        return Err(Fail::conflict("tickets wait in this group"));
+    }
     for sql in [
         "DELETE FROM grp_agent WHERE grp = $1",
         "DELETE FROM grp_channel WHERE grp = $1",

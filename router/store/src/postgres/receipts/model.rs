@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use patchbay_message::{ConversationId, MessageId, ReceiptState, ThreadId};
 use serde_json::json;
 
+use super::expects::Expects;
 use crate::{Changes, NewEvent, ReceiptWord, Seen, postgres::events};
 
 /// What rose by one commit, and the events to be written of it.
@@ -54,6 +55,8 @@ pub(super) struct Model {
     pub(super) threads: BTreeMap<ThreadId, Thread>,
     /// The conversation of a thread that an event is about.
     pub(super) conversations: BTreeMap<ThreadId, ConversationId>,
+    /// Answers that are waited for.
+    pub(super) expects: Expects,
 }
 
 impl Model {
@@ -67,14 +70,23 @@ impl Model {
         }
         // All parts are there before any is added up.
         for (_, _, message, _) in &changes.sent {
-            self.add_up(*message, &mut rose);
+            self.add_up(*message, None, &mut rose);
+        }
+        for row in &changes.expects {
+            self.expects.wait(row, &self.parts, &self.messages);
         }
         for word in &changes.receipts {
+            if self.expects.is_early(word) {
+                continue;
+            }
             if let Some(message) = word.message {
                 self.own_word(message, word, &mut rose);
             }
             if let Some(external_id) = &word.external_id {
                 self.provider_word(external_id, word, &mut rose);
+            }
+            if word.ends_the_wait() {
+                self.expects.end(word, &self.parts);
             }
         }
         for seen in &changes.seen {
@@ -91,7 +103,7 @@ impl Model {
             message.attempts = attempts;
             message.counted = true;
         }
-        self.raise(id, &word.state, word.reason.as_deref(), rose);
+        self.raise(id, &word.state, word.reason.as_deref(), word.rank(), rose);
     }
 
     /// The provider's word is on one part, of a message that we may not know yet.
@@ -100,19 +112,19 @@ impl Model {
         let Some(part) = self.parts.get_mut(&key) else {
             return;
         };
-        if word.state.rank() <= rank(part.state.as_ref()) {
+        if word.rank() <= rank(part.state.as_ref()) {
             return;
         }
         part.state = Some(word.state.clone());
         part.reason.clone_from(&word.reason);
         part.changed = true;
         if let Some(message) = part.message {
-            self.add_up(message, rose);
+            self.add_up(message, Some(word), rose);
         }
     }
 
     /// A message is as far as the part that is least far; a part that failed fails it.
-    fn add_up(&mut self, id: MessageId, rose: &mut Rose) {
+    fn add_up(&mut self, id: MessageId, word: Option<&ReceiptWord>, rose: &mut Rose) {
         let mut parts: Vec<&Part> = self
             .parts
             .values()
@@ -130,22 +142,27 @@ impl Model {
             return;
         };
         if let (Some(state), reason) = (part.state.clone(), part.reason.clone()) {
-            self.raise(id, &state, reason.as_deref(), rose);
+            let rank = match word {
+                Some(word) if word.state == state => word.rank(),
+                _ => state.rank(),
+            };
+            self.raise(id, &state, reason.as_deref(), rank, rose);
         }
     }
 
-    /// Takes the state if it is a higher one.
+    /// Takes the state if one of that rank takes the place of what is there.
     fn raise(
         &mut self,
         id: MessageId,
         state: &ReceiptState,
         reason: Option<&str>,
+        by_rank: u8,
         rose: &mut Rose,
     ) {
         let Some(message) = self.messages.get_mut(&id) else {
             return;
         };
-        if state.rank() <= rank(message.state.as_ref()) {
+        if by_rank <= rank(message.state.as_ref()) {
             return;
         }
         message.state = Some(state.clone());
@@ -177,10 +194,12 @@ impl Model {
         }
         (thread.delivered, thread.read, thread.rose) = (delivered, read, true);
         for id in self.passed(seen.thread, read_before, read) {
-            self.raise(id, &ReceiptState::Read, None, rose);
+            let state = ReceiptState::Read;
+            self.raise(id, &state, None, state.rank(), rose);
         }
         for id in self.passed(seen.thread, delivered_before.max(read), delivered) {
-            self.raise(id, &ReceiptState::Delivered, None, rose);
+            let state = ReceiptState::Delivered;
+            self.raise(id, &state, None, state.rank(), rose);
         }
         let conversation = self.conversations.get(&seen.thread).copied();
         rose.seen.push(events::about(

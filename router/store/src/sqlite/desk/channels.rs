@@ -9,7 +9,7 @@ use super::super::{
     events,
     sql::{all, ms, one, run},
 };
-use crate::{ChannelState, Gauge, NewEvent};
+use crate::{ChannelState, Gauge, NewEvent, tickets::open_tickets};
 
 pub(super) fn states(db: &Connection) -> Result<Vec<ChannelState>, Fail> {
     all(
@@ -99,6 +99,14 @@ pub(super) fn gauges(db: &Connection, now: Time) -> Result<Vec<Gauge>, Fail> {
         gauges.push(gauge("parked", Some(channel.clone()), count));
         gauges.push(gauge("oldest_parked_seconds", Some(channel), age(oldest)));
     }
+    let tickets: Vec<(String, f64)> = all(
+        db,
+        "SELECT state, count(*) FROM ticket WHERE state NOT IN ('done', 'cancelled')
+         GROUP BY state",
+        [],
+        |c| Ok((c.get()?, c.get()?)),
+    )?;
+    gauges.extend(open_tickets(&tickets));
     let outbox = one(db, "SELECT count(*) FROM outbox", [], |c| c.get())?;
     gauges.push(gauge("outbox", None, outbox.unwrap_or(0.0)));
     let dead: Vec<(String, f64)> = all(

@@ -111,7 +111,7 @@ pub(super) fn page(
     Ok(Page { items, next })
 }
 
-type Values = Vec<Box<dyn ToSql>>;
+pub(super) type Values = Vec<Box<dyn ToSql>>;
 
 fn clauses(filter: &ConversationFilter) -> (String, Values) {
     let mut clauses = vec!["1".to_owned()];
@@ -159,7 +159,8 @@ fn clauses(filter: &ConversationFilter) -> (String, Values) {
     (clauses.join(" AND "), values)
 }
 
-fn marks(n: usize) -> String {
+/// So many places for values.
+pub(super) fn marks(n: usize) -> String {
     vec!["?"; n].join(", ")
 }
 

@@ -83,6 +83,15 @@ pub(super) fn delete(db: &Connection, id: GroupId) -> Result<(), Fail> {
     if waits.is_some() {
         return Err(Fail::conflict("conversations wait in this group"));
     }
+    let waits = one(
+        db,
+        "SELECT 1 FROM ticket WHERE state IN ('new', 'reopened') AND grp = ?1 LIMIT 1",
+        [blob(&id)],
+        |_| Ok(()),
+    )?;
+    if waits.is_some() {
+        return Err(Fail::conflict("tickets wait in this group"));
+    }
     for sql in [
         "DELETE FROM grp_agent WHERE grp = ?1",
         "DELETE FROM grp_channel WHERE grp = ?1",

@@ -318,6 +318,7 @@ pub(crate) async fn rows_that_never_fit_are_refused(store: &Dyn) {
     // In a text that somebody typed it does no harm.
     let mut odd = inbound(&talk.conversation, 1);
     odd.content = vec![Content::text("a\0b")];
+    odd.expires_at = Some(odd.at.plus(Duration::from_secs(60)));
     let changes = Changes {
         messages: vec![odd.clone()],
         ..Changes::default()

@@ -3,11 +3,11 @@
 use std::{collections::HashSet, time::Duration};
 
 use patchbay_message::{ChannelId, MessageId, ThreadId};
-use patchbay_store::{Changes, ConversationState, OutboxRow, Park};
+use patchbay_store::{Changes, ConversationState, OutboxRow, Park, Ticket, TicketState};
 use serde_json::json;
 
 use super::dead::{bury, letter};
-use crate::world::{Dyn, now, talk_with, web};
+use crate::world::{Dyn, now, talk, talk_with, ticket, web};
 
 pub(crate) async fn the_first_writer_of_a_setting_wins(store: &Dyn) {
     let writers = (0..8).map(|n| {
@@ -123,6 +123,23 @@ pub(crate) async fn gauges_count(store: &Dyn) {
         ..Changes::default()
     };
     store.commit(changes).await.unwrap();
+    let machine = talk(store, "press-7", ConversationState::Resolved).await;
+    let states = [
+        TicketState::New,
+        TicketState::Reopened,
+        TicketState::Processing,
+        TicketState::Done,
+        TicketState::Cancelled,
+    ];
+    let tickets = states.into_iter().map(|state| Ticket {
+        state,
+        ..ticket(&machine, state.as_str())
+    });
+    let changes = Changes {
+        tickets: tickets.collect(),
+        ..Changes::default()
+    };
+    store.commit(changes).await.unwrap();
     bury(store, &[letter(now())]).await;
 
     let gauges = store.gauges().await.unwrap();
@@ -140,6 +157,9 @@ pub(crate) async fn gauges_count(store: &Dyn) {
     exact("waiting", None, 1.0);
     exact("parked", Some("web"), 2.0);
     exact("outbox", None, 1.0);
+    exact("tickets_waiting", None, 2.0);
+    exact("tickets_processing", None, 1.0);
+    exact("tickets_pending_confirmation", None, 0.0);
     exact("dead", Some("web"), 1.0);
     let oldest = value("oldest_waiting_seconds", None);
     assert!((60.0..120.0).contains(&oldest), "{oldest}");
