@@ -5,12 +5,12 @@ use std::{path::Path, sync::Arc};
 use anyhow::Context as _;
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, HASH_NAME, RabbitBus, RabbitOptions};
 use patchbay_config::{
-    BlobsUrl, BusUrl, ChannelFile, Config, Mistake, Mistakes, Secret, StoreUrl, Trouble,
+    Auth, BlobsUrl, BusUrl, ChannelFile, Config, Mistake, Mistakes, Secret, StoreUrl, Trouble,
     settings::Sinks,
 };
 use patchbay_message::ChannelId;
 use patchbay_router::{RouterOptions, decide::Rules};
-use patchbay_sdk::{Kind, OpenError};
+use patchbay_sdk::{Kind, Link, OpenError};
 use patchbay_sinks::{
     HttpOptions, OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits, SinksOptions,
 };
@@ -72,11 +72,15 @@ fn channel(file: &ChannelFile, kinds: &[Kind], sinks: &Sinks) -> Result<OpenChan
         })
     });
     let common = &file.common;
+    let channel = channel.map_err(|mistakes| mistakes.iter().cloned().collect::<Vec<_>>())?;
+    if let Some(sentence) = claims_too_much(&common.auth, &channel.links()) {
+        return Err(vec![file.mistake("auth", sentence)]);
+    }
     Ok(OpenChannel {
         id: ChannelId::new(&file.id)
             .map_err(|error| vec![file.mistake("kind", &error.to_string())])?,
         kind: kind.manifest,
-        channel: channel.map_err(|mistakes| mistakes.iter().cloned().collect::<Vec<_>>())?,
+        channel,
         limits: SendLimits {
             send_per_second: common.limits.send_per_second,
             in_flight_max: common
@@ -99,6 +103,29 @@ fn channel(file: &ChannelFile, kinds: &[Kind], sinks: &Sinks) -> Result<OpenChan
                 patchbay_config::OnDead::Hold => OnDead::Hold,
             },
         },
+    })
+}
+
+/// Why a channel's links do not prove what its file says; none if they do. Nothing is proven only
+/// where the file says so, with its reason.
+fn claims_too_much(auth: &Auth, links: &[Link]) -> Option<&'static str> {
+    links.iter().find_map(|link| match (link, auth) {
+        (Link::MqttBroker(broker), Auth::Tls) if broker.tls.is_none() => {
+            Some("`tls` needs a broker that is reached by `mqtts://`")
+        }
+        (Link::MqttBroker(broker), Auth::Token) if broker.username.is_none() => {
+            Some("`token` needs our login at the broker (`username` and `password`)")
+        }
+        (Link::MqttBroker(_), Auth::Signature) => {
+            Some("a broker's messages are not signed: `tls`, `token`, or `{ none = \"reason\" }`")
+        }
+        (Link::MqttListener(listener), Auth::Tls) if listener.client_ca.is_none() => {
+            Some("`tls` needs the authorities (`ca`) that devices' certificates are checked by")
+        }
+        (Link::MqttListener(_), Auth::None(_)) => {
+            Some("every device logs in here: `token`, `tls` or `signature`")
+        }
+        _ => None,
     })
 }
 
@@ -293,5 +320,69 @@ pub(crate) fn sinks_options(config: &Config) -> SinksOptions {
             ..HttpOptions::default()
         },
         ..SinksOptions::new(public_url(config))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use patchbay_sdk::{MqttBroker, MqttTls, MqttVersion};
+
+    use super::*;
+
+    fn broker(tls: bool, login: bool) -> Link {
+        Link::MqttBroker(Box::new(MqttBroker {
+            host: "broker.example".to_owned(),
+            port: 1883,
+            tls: tls.then(MqttTls::default),
+            version: MqttVersion::V5,
+            client_id: "patchbay".to_owned(),
+            username: login.then(|| "patchbay".to_owned()),
+            password: None,
+            filters: vec!["#".to_owned()],
+            qos: 1,
+            share: None,
+            keep_alive: Duration::from_secs(60),
+            session_expiry: Duration::from_secs(60),
+            in_flight_max: 1,
+            packet_bytes_max: 1024,
+        }))
+    }
+
+    #[test]
+    fn every_channel_of_the_example_opens() {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../config");
+        let files = patchbay_config::Files::read(&folder).expect("the folder is there");
+        let loader = patchbay_config::Loader::new(&folder, []).offline();
+        let loaded = loader.load(&files).expect("no mistakes");
+        let kinds: Vec<String> = loaded
+            .channels
+            .iter()
+            .map(|file| {
+                let open = channel(file, patchbay_adapters::ALL, &loaded.config.sinks);
+                let open = open.map_err(|mistakes| format!("{}: {mistakes:?}", file.id));
+                open.expect("a channel").kind.id.to_owned()
+            })
+            .collect();
+        assert_eq!(kinds, ["mqtt", "webchat"]);
+    }
+
+    #[test]
+    fn a_link_that_proves_nothing_needs_a_reason() {
+        let none = Auth::None("a test bench without a network".to_owned());
+        let takes = |auth: &Auth, link: Link| claims_too_much(auth, &[link]).is_none();
+        assert!(takes(&none, broker(false, false)));
+        for auth in [Auth::Tls, Auth::Token, Auth::Signature] {
+            assert!(!takes(&auth, broker(false, false)), "{auth:?}");
+        }
+        assert!(takes(&Auth::Token, broker(false, true)) && takes(&Auth::Tls, broker(true, false)));
+        assert!(
+            !takes(&Auth::Tls, broker(false, true)) && !takes(&Auth::Token, broker(true, false))
+        );
+        assert!(
+            takes(&Auth::Signature, Link::Http),
+            "the adapter judges its own requests"
+        );
     }
 }

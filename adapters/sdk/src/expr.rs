@@ -12,7 +12,7 @@ use std::{borrow::Cow, sync::Arc, sync::LazyLock};
 
 use cel::{Context, Env, Program};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use functions::Table;
@@ -31,7 +31,7 @@ pub const TEXT_BYTES_MAX: usize = 64 * 1024;
 static ENV: LazyLock<Arc<Env>> = LazyLock::new(|| Arc::new(functions::env()));
 
 /// A value as it stands in a channel's file, not yet compiled.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Deserialize, Serialize)]
 #[serde(transparent)]
 pub struct Source(pub Value);
 

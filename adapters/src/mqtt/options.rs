@@ -8,7 +8,7 @@ use patchbay_sdk::{
     options::{ByteSize, Duration, Secrets},
 };
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// `[options]` of an MQTT channel. Every value that says so may be an expression (CEL) with `=` in
 /// front; anything else stands for itself.
@@ -135,7 +135,7 @@ pub enum Version {
 }
 
 /// Whether what one device says keeps its order.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Ordering {
     /// It does.
@@ -146,7 +146,7 @@ pub enum Ordering {
 }
 
 /// What retained messages are.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Retained {
     /// How things stand.
@@ -412,7 +412,7 @@ pub struct AnswerWait {
 }
 
 /// What a message is whose answer does not come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, JsonSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum OrElse {
     /// It may have arrived.

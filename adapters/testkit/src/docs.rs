@@ -180,7 +180,7 @@ fn what(root: &Value, schema: &Value, name: Option<&str>) -> String {
         _ if schema["x-secret"] == true => "secret".to_owned(),
         _ if is_secret(schema) => "secret, or a list of them".to_owned(),
         (_, Some("object"), _) => "table".to_owned(),
-        (_, Some("array"), _) => {
+        (_, Some("array"), _) | (_, _, Some("array")) => {
             let (items, name) = resolve(root, &schema["items"]);
             format!("list of {}", what(root, items, name))
         }
@@ -217,7 +217,12 @@ pub(crate) fn compare(kind: &Kind, folder: &Path, report: &mut Report) {
 }
 
 fn table(rows: &[Row]) -> String {
-    let lines = rows.iter().filter(|row| row.what != "table").map(|row| {
+    // A table whose keys are listed says nothing of its own.
+    let is_listed = |row: &Row| {
+        let prefix = format!("{}.", row.path);
+        row.what == "table" && rows.iter().any(|other| other.path.starts_with(&prefix))
+    };
+    let lines = rows.iter().filter(|row| !is_listed(row)).map(|row| {
         let default = match (&row.default, row.is_required) {
             (_, true) => "required".to_owned(),
             (None | Some(Value::Null), false) => String::new(),

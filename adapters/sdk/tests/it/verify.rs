@@ -55,3 +55,59 @@ fn a_connection_is_proven_once_somebody_speaks_for_it() {
     let proof = verify::by_connection(&session).expect("proven");
     assert_eq!(proof.authenticity(), &Authenticity::Token);
 }
+
+/// The example of a device's login in Aliyun's documentation of IoT Platform ("Establish MQTT
+/// connections over TCP"): HMAC-SHA1, upper-case hex there.
+#[test]
+fn alink_login() {
+    let signed: &[&[u8]] = &[b"clientId12345deviceNamedeviceproductKeypktimestamp789"];
+    let given = hex::decode("FAFD82A3D602B37FB0FA8B7892F24A477F851A14").expect("hex");
+    let keys = [Secret::new("other"), Secret::new("secret")];
+    let proof = verify::check_hmac_sha1(&keys, signed, &given).expect("the second key fits");
+    assert_eq!(proof.authenticity(), &Authenticity::Signature);
+    let other = verify::check_hmac_sha1(&keys[..1], signed, &given);
+    assert_eq!(other, Err(Reject::Unauthorized));
+}
+
+/// RFC 2202, test case 2 for HMAC-SHA-1.
+#[test]
+fn rfc_2202() {
+    let mac = verify::hmac_sha1(
+        &Secret::new("Jefe"),
+        &[b"what do ya want ", b"for nothing?"],
+    );
+    assert_eq!(hex::encode(mac), "effcdf6ae5eb2fa2d27416d5f184df9c259a7c79");
+}
+
+#[test]
+fn a_password_is_taken_whole_and_an_old_one_while_it_is_listed() {
+    let accepted = [Secret::new("new password"), Secret::new("old password")];
+    for good in ["new password", "old password"] {
+        let proof = verify::by_password(&accepted, good.as_bytes()).expect("listed");
+        assert_eq!(proof.authenticity(), &Authenticity::Token);
+    }
+    for wrong in ["", "new", "new password ", "New password"] {
+        let outcome = verify::by_password(&accepted, wrong.as_bytes());
+        assert_eq!(outcome, Err(Reject::Unauthorized), "{wrong}");
+    }
+    assert!(verify::by_password(&[], b"").is_err(), "nothing is listed");
+}
+
+#[test]
+fn a_certificate_is_known_by_its_whole_name() {
+    let by = |name| verify::by_certificate("lathe-1.acme.example", name);
+    assert_eq!(
+        by(Some("lathe-1.acme.example")).map(|proof| proof.authenticity().clone()),
+        Ok(Authenticity::Tls)
+    );
+    assert!(by(Some("lathe-1.acme.example.evil.example")).is_err() && by(None).is_err());
+}
+
+#[test]
+fn a_link_that_proves_nothing_vouches_for_nothing() {
+    use patchbay_sdk::MqttProof;
+    let by = |proof| verify::by_link(proof).map(|proof| proof.authenticity().clone());
+    assert_eq!(by(MqttProof::Tls), Ok(Authenticity::Tls));
+    assert_eq!(by(MqttProof::Login), Ok(Authenticity::Token));
+    assert!(by(MqttProof::None).is_err() && by(MqttProof::Session).is_err());
+}
