@@ -124,6 +124,11 @@ impl DownRule {
         })
     }
 
+    /// The names in its topic.
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.topic.names()
+    }
+
     /// A filter that takes what this device is sent; none if its address says too little.
     pub(super) fn filter(&self, shape: &Shape, address: &str) -> Option<String> {
         let names = names(shape, address);

@@ -51,6 +51,8 @@ pub(super) struct Logins {
 
 #[derive(Debug)]
 struct Known {
+    /// Its place in the list of the file.
+    place: usize,
     address: String,
     client_id: Option<String>,
     proof: Proof,
@@ -96,7 +98,7 @@ impl Logins {
         let sentence = format!("{DEVICES_MAX} devices at most; `derived` has no bound");
         problems.require(n <= DEVICES_MAX, "devices", &sentence);
         for (i, device) in options.devices.iter().enumerate() {
-            logins.add(&format!("devices.{i}"), device, options, shape, compiler);
+            logins.add(i, device, options, shape, compiler);
         }
         logins.derived = options.derived.as_ref().map(|derived| {
             let problems = &mut compiler.problems;
@@ -118,18 +120,19 @@ impl Logins {
 
     fn add(
         &mut self,
-        path: &str,
+        place: usize,
         device: &Device,
         options: &Options,
         shape: &Shape,
         compiler: &mut Compiler<'_>,
     ) {
+        let path = format!("devices.{place}");
         let at = |key: &str| format!("{path}.{key}");
         let i = self.devices.len();
         let lists = (device.publish.as_ref(), device.subscribe.as_ref());
-        let topics = Topics::compile(path, lists, shape, compiler);
+        let topics = Topics::compile(&path, lists, shape, compiler);
         let problems = &mut compiler.problems;
-        let Some((proof, usual)) = proof(path, device, problems) else {
+        let Some((proof, usual)) = proof(&path, device, problems) else {
             return;
         };
         let address = device.address.clone().unwrap_or(usual);
@@ -165,12 +168,19 @@ impl Logins {
             unique("certificate", taken);
         }
         self.devices.push(Known {
+            place,
             address,
             client_id: device.client_id.clone(),
             proof,
             certificate: device.certificate.clone(),
             topics,
         });
+    }
+
+    /// The devices' addresses, by their place in the file.
+    pub(super) fn addresses(&self) -> impl Iterator<Item = (usize, &str)> {
+        let devices = self.devices.iter();
+        devices.map(|known| (known.place, known.address.as_str()))
     }
 
     /// Who it is, how that was proven, and which topics are theirs.

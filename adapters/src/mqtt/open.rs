@@ -123,6 +123,13 @@ pub(super) fn open(options: &Options) -> Result<Fleet, Vec<Problem>> {
     }
     counts(options, &mut compiler.problems);
     let logins = Logins::compile(options, &shape, &mut compiler);
+    addresses(
+        options,
+        &logins,
+        &shape,
+        (&rules, &down_rules),
+        &mut compiler.problems,
+    );
     let link = links::link(options, &rules, &mut compiler.problems);
     let problems = compiler.problems.found();
     let Some(link) = link.filter(|_| problems.is_empty()) else {
@@ -211,6 +218,36 @@ fn tables(options: &Options, problems: &mut Problems) {
             (1..=ENTRIES_MAX).contains(&n),
             &path,
             &format!("a table has 1 to {ENTRIES_MAX} entries"),
+        );
+    }
+}
+
+/// A device whose address is not written as topics need it could neither speak nor be spoken to.
+fn addresses(
+    options: &Options,
+    logins: &Logins,
+    shape: &Shape,
+    (rules, downs): (&[Rule], &BTreeMap<String, DownRule>),
+    problems: &mut Problems,
+) {
+    let names: Vec<&str> = shape.names().collect();
+    let is_named = |name: &str| names.contains(&name);
+    let are_named = rules.iter().any(|rule| rule.template.names().any(is_named))
+        || downs.values().any(|rule| rule.names().any(is_named));
+    for (i, address) in logins.addresses().filter(|_| are_named) {
+        let Some(device) = options.devices.get(i) else {
+            continue;
+        };
+        let says_itself = device.publish.is_some() && device.subscribe.is_some();
+        let sentence = format!(
+            "must be written as `address` says, with one level each for `{}`; else say what the \
+             device may `publish` and `subscribe`",
+            names.join("`, `")
+        );
+        problems.require(
+            says_itself || shape.read(address).is_some(),
+            &format!("devices.{i}.address"),
+            &sentence,
         );
     }
 }

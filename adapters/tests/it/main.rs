@@ -1,5 +1,6 @@
 //! Every adapter by its fixtures and by the rules all obey; an adapter's author writes nothing here.
 
+mod mqtt;
 mod outside;
 
 use std::path::{Path, PathBuf};
