@@ -10,6 +10,7 @@ mod changes;
 pub mod check;
 mod error;
 mod facts;
+mod keeper;
 pub mod limits;
 mod meter;
 mod postgres;
@@ -27,6 +28,7 @@ pub use changes::{
 };
 pub use error::{CommitError, StoreError};
 pub use facts::{Attempt, Facts, LaneFacts, Parked, Want};
+pub use keeper::{Keeping, keep};
 use patchbay_message::{
     AgentId, ChannelId, CommandId, ConversationId, GroupId, InstanceId, MessageId, Outcome,
     ThreadId, TicketId, Time, TokenId,

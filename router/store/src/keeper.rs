@@ -1,0 +1,234 @@
+//! Duties that one process at a time performs, by leases: takes its even share of them, renews what
+//! it has, hands over what others lack, and ends at once what it has lost.
+//!
+//! For duties without a fence in their commits (a session at a broker, say) the end of the task is
+//! all there is, so a lease that could not be renewed within its life counts as lost here, whether
+//! or not anybody else has taken it.
+
+use std::{
+    collections::HashMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use patchbay_message::InstanceId;
+use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio_util::sync::CancellationToken;
+
+use crate::{Fence, Leases, StoreError};
+
+/// A lease is renewed this many times before it would expire.
+const RENEWALS: u32 = 5;
+
+/// Which duties, and whose.
+#[derive(Debug, Clone)]
+pub struct Keeping {
+    /// The role under which the processes that share the duties count each other.
+    pub role: &'static str,
+    /// The leases' names.
+    pub names: Vec<String>,
+    /// How long a lease is kept without a renewal.
+    pub ttl: Duration,
+}
+
+struct Held {
+    fence: Fence,
+    /// Without a renewal it is lost then.
+    good_until: Instant,
+    stop: CancellationToken,
+    task: AbortHandle,
+}
+
+struct Keeper<F> {
+    leases: Arc<dyn Leases>,
+    instance: InstanceId,
+    keeping: Keeping,
+    work: F,
+    /// By place in `keeping.names`.
+    held: HashMap<usize, Held>,
+    tasks: JoinSet<()>,
+    /// Where this process begins to look, so that several do not fight for one.
+    first: usize,
+}
+
+/// Keeps an even share of the duties until `stop`, then ends them in order and gives them up. `work`
+/// makes the task of a duty from its name; the task ends soon after its token is cancelled. `tell` is
+/// called after every round with what is wrong, if anything is.
+pub async fn keep<W>(
+    leases: Arc<dyn Leases>,
+    instance: InstanceId,
+    keeping: Keeping,
+    work: impl Fn(&str, CancellationToken) -> W,
+    tell: impl Fn(Option<&StoreError>),
+    stop: CancellationToken,
+) where
+    W: Future<Output = ()> + Send + 'static,
+{
+    let first = fastrand::usize(..keeping.names.len().max(1));
+    let period = keeping.ttl / RENEWALS;
+    let mut keeper = Keeper {
+        leases,
+        instance,
+        keeping,
+        work,
+        held: HashMap::new(),
+        tasks: JoinSet::new(),
+        first,
+    };
+    let mut tick = tokio::time::interval(period);
+    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = stop.cancelled() => break,
+            _ = tick.tick() => {
+                let round = tokio::time::timeout(period * 2, keeper.round()).await;
+                let late = || Err(StoreError("leases were not answered in time".to_owned()));
+                let round = round.unwrap_or_else(|_| late());
+                if let Err(error) = &round {
+                    tracing::warn!(%error, role = keeper.keeping.role, "leases cannot be kept");
+                }
+                tell(round.as_ref().err());
+                keeper.drop_expired();
+            }
+            Some(ended) = keeper.tasks.join_next_with_id() => keeper.ended(ended).await,
+        }
+    }
+    keeper.leave().await;
+}
+
+impl<F, W> Keeper<F>
+where
+    F: Fn(&str, CancellationToken) -> W,
+    W: Future<Output = ()> + Send + 'static,
+{
+    async fn round(&mut self) -> Result<(), StoreError> {
+        let Keeping { role, ttl, .. } = self.keeping;
+        let alive = self.leases.beat(&self.instance, role, ttl).await?;
+        self.renew().await?;
+        let n = self.keeping.names.len();
+        let share = n.div_ceil(alive.max(1) as usize);
+        let mine: Vec<usize> = (self.held.iter())
+            .filter(|(_, held)| !held.stop.is_cancelled())
+            .map(|(at, _)| *at)
+            .collect();
+        for at in mine.iter().skip(share) {
+            tracing::info!(duty = self.keeping.names[*at], alive, share, "handing over");
+            self.held[at].stop.cancel();
+        }
+        let mut room = share.saturating_sub(mine.len());
+        for offset in 0..n {
+            if room == 0 {
+                break;
+            }
+            room -= usize::from(self.take((self.first + offset) % n).await?);
+        }
+        Ok(())
+    }
+
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        if self.held.is_empty() {
+            return Ok(());
+        }
+        let asked = Instant::now();
+        let fences: Vec<Fence> = self.held.values().map(|held| held.fence.clone()).collect();
+        let kept = self.leases.renew(&fences, self.keeping.ttl).await?;
+        let good_until = asked + self.keeping.ttl;
+        self.held.retain(|_, held| {
+            let keep = kept.contains(&held.fence);
+            if keep {
+                held.good_until = good_until;
+            } else {
+                lost(held, "taken over");
+            }
+            keep
+        });
+        Ok(())
+    }
+
+    /// Nobody could renew it: by the store's clock it is free by now.
+    fn drop_expired(&mut self) {
+        let now = Instant::now();
+        self.held.retain(|_, held| {
+            let keep = now < held.good_until;
+            if !keep {
+                lost(held, "not renewed in time");
+            }
+            keep
+        });
+    }
+
+    /// Takes a duty if nobody has it; answers whether we have it now and had not before.
+    async fn take(&mut self, at: usize) -> Result<bool, StoreError> {
+        if self.held.contains_key(&at) {
+            return Ok(false);
+        }
+        let asked = Instant::now();
+        let name = &self.keeping.names[at];
+        let lease = self.leases.lease(name, &self.instance, self.keeping.ttl);
+        let Some(fence) = lease.await? else {
+            return Ok(false);
+        };
+        tracing::info!(duty = name, epoch = fence.epoch, "lease taken");
+        let stop = CancellationToken::new();
+        let task = self.tasks.spawn((self.work)(name, stop.clone()));
+        let good_until = asked + self.keeping.ttl;
+        self.held.insert(
+            at,
+            Held {
+                fence,
+                good_until,
+                stop,
+                task,
+            },
+        );
+        Ok(true)
+    }
+
+    /// A task is over: its lease is given up, unless it was lost.
+    async fn ended(&mut self, ended: Result<(Id, ()), JoinError>) {
+        let id = match ended {
+            Ok((id, ())) => id,
+            Err(error) => {
+                if error.is_panic() {
+                    tracing::error!(%error, "a duty's task failed; the duty is taken up anew");
+                }
+                error.id()
+            }
+        };
+        let at = (self.held.iter())
+            .find(|(_, held)| held.task.id() == id)
+            .map(|(at, _)| *at);
+        let Some(held) = at.and_then(|at| self.held.remove(&at)) else {
+            return;
+        };
+        if let Err(error) = self.leases.release(&[held.fence]).await {
+            tracing::warn!(%error, "lease not given up; it expires");
+        }
+    }
+
+    /// Every task ends in its own order; then the leases go, and we count no longer.
+    async fn leave(mut self) {
+        for held in self.held.values() {
+            held.stop.cancel();
+        }
+        while let Some(ended) = self.tasks.join_next_with_id().await {
+            self.ended(ended).await;
+        }
+        let left = (self.leases)
+            .beat(&self.instance, self.keeping.role, Duration::ZERO)
+            .await;
+        if let Err(error) = left {
+            tracing::warn!(%error, "others count this process until its heartbeat expires");
+        }
+    }
+}
+
+fn lost(held: &Held, why: &'static str) {
+    tracing::warn!(
+        duty = held.fence.name,
+        epoch = held.fence.epoch,
+        why,
+        "lease lost"
+    );
+    held.task.abort();
+}
