@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-/// Pauses between tries. One type for channels, the store and the bus.
+/// Pauses between tries. One type for channels, brokers, the store and the bus.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Backoff {
+pub struct Backoff {
     /// The first pause.
-    pub(crate) min: Duration,
+    pub min: Duration,
     /// The longest pause.
-    pub(crate) max: Duration,
+    pub max: Duration,
     /// By which share of itself a pause may be longer: 0.2 = up to a fifth.
-    pub(crate) jitter: f64,
+    pub jitter: f64,
 }
 
 /// For waits on our own store and bus.
@@ -22,7 +22,8 @@ pub(crate) const OWN_HOUSE: Backoff = Backoff {
 
 impl Backoff {
     /// The pause after so many tries; `random` is between 0 and 1.
-    pub(crate) fn delay(&self, tries: u32, random: f64) -> Duration {
+    #[must_use]
+    pub fn delay(&self, tries: u32, random: f64) -> Duration {
         let doublings = tries.saturating_sub(1).min(31);
         let pause = self.min.saturating_mul(1 << doublings).min(self.max);
         pause.mul_f64(1.0 + self.jitter * random.clamp(0.0, 1.0))

@@ -1,5 +1,5 @@
 //! The sink worker: takes outbound envelopes from the bus, keeps each lane in order, and drives the
-//! adapters' `send` by HTTP requests and live pushes. What cannot go now waits in the store.
+//! adapters' `send` by HTTP requests, publishes to brokers and live pushes. What cannot go now waits in the store.
 //!
 //! It knows no channel by name and never decides to whom a message goes.
 
@@ -13,6 +13,7 @@ mod journal;
 mod lane;
 mod link;
 mod meter;
+mod mqtt;
 mod perform;
 mod record;
 mod sending;
@@ -23,6 +24,7 @@ mod worker;
 
 use std::sync::Arc;
 
+pub use backoff::Backoff;
 pub use channels::{
     Channels, IN_FLIGHT_MAX, OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits,
 };
@@ -48,8 +50,13 @@ pub async fn run(
     instance: InstanceId,
     stop: CancellationToken,
 ) -> Result<(), HttpSetupError> {
+    let mqtt = mqtt::Mqtt::new(instance.clone(), Arc::clone(&options.status));
+    for channel in channels.all() {
+        mqtt.connect(&channel);
+    }
     let worker = Arc::new(worker::Worker {
         http: http::Http::new(options.http.clone())?,
+        mqtt,
         total: Arc::new(Semaphore::new(options.in_flight_max as usize)),
         gates: gate::Gates::default(),
         resumed: watch_channel::Sender::new(()),
@@ -63,6 +70,7 @@ pub async fn run(
     // A channel that is paused must be known to be so before the first message.
     watch::look(&worker).await;
     let duty = duty::Duty::new(worker.clone());
-    tokio::join!(duty.run(stop.clone()), watch::run(worker, stop));
+    tokio::join!(duty.run(stop.clone()), watch::run(worker.clone(), stop));
+    worker.mqtt.close().await;
     Ok(())
 }

@@ -58,3 +58,32 @@ impl Drop for InFlight {
         self.0.decrement(1.0);
     }
 }
+
+/// What became of a publish to a broker.
+pub(crate) fn mqtt_sent(channel: &ChannelId, outcome: &'static str) {
+    counter!("patchbay_mqtt_sent_total", "channel" => channel.to_string(), "link" => "publisher", "outcome" => outcome)
+        .increment(1);
+}
+
+/// A connection to publish by ended and is made anew.
+pub(crate) fn mqtt_reconnect(channel: &ChannelId) {
+    counter!("patchbay_mqtt_reconnects_total", "channel" => channel.to_string(), "link" => "publisher")
+        .increment(1);
+}
+
+/// Counts a connection to publish by while it lives.
+pub(crate) struct MqttConnection(metrics::Gauge);
+
+impl MqttConnection {
+    pub(crate) fn begin(channel: &ChannelId) -> Self {
+        let gauge = gauge!("patchbay_mqtt_connections", "channel" => channel.to_string(), "link" => "publisher");
+        gauge.increment(1.0);
+        Self(gauge)
+    }
+}
+
+impl Drop for MqttConnection {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}

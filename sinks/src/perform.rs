@@ -208,7 +208,7 @@ impl Job {
         }
         let exchange = match request {
             Request::Http(out) => self.worker.http.perform(out).await,
-            Request::Mqtt(_) => patchbay_sdk::Exchange::NotSent("no MQTT transport yet".to_owned()),
+            Request::Mqtt(out) => self.worker.mqtt.perform(&self.channel, out).await,
             Request::Live(out) => {
                 let bus = &*self.worker.bus;
                 link::push(bus, self.item.lane, &self.channel.id, &self.gateways, out)

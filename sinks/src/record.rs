@@ -5,7 +5,7 @@ use patchbay_bus::Delivery;
 use patchbay_message::{Direction, ReceiptState, ThreadId, Time};
 use patchbay_sdk::Sent;
 use patchbay_store::{
-    Changes, CommitError, Committed, DeadLetter, Fence, LaneDone, Park, ReceiptWord,
+    Changes, CommitError, Committed, DeadLetter, Expect, Fence, LaneDone, Park, ReceiptWord,
 };
 use tokio::sync::oneshot;
 
@@ -59,6 +59,14 @@ impl Recorder {
         for part in sent {
             if let Some(external_id) = part.external_id {
                 let channel = item.channel().clone();
+                if let Some(awaits) = part.awaits {
+                    changes.expects.push(Expect {
+                        channel: channel.clone(),
+                        external_id: external_id.clone(),
+                        due: self.now.plus(awaits.within),
+                        or_else: awaits.or_else,
+                    });
+                }
                 changes
                     .sent
                     .push((channel, external_id, item.id(), part.part));
@@ -315,6 +323,7 @@ fn append(all: &mut Changes, one: Changes) {
     all.attempts_done.extend(one.attempts_done);
     all.sent.extend(one.sent);
     all.receipts.extend(one.receipts);
+    all.expects.extend(one.expects);
     all.dead.extend(one.dead);
     all.channel_errors.extend(one.channel_errors);
 }

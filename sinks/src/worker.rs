@@ -1,11 +1,11 @@
 //! What every part of the sink worker shares, and its bounds.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
 use patchbay_bus::{Bus, Mailbox};
-use patchbay_message::{Clock, InstanceId, LogNudge, Time};
+use patchbay_message::{ChannelId, Clock, InstanceId, LogNudge, Time};
 use patchbay_sdk::{Cx, Random, Secret, TokenName};
 use patchbay_store::Store;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use crate::{
     Channels, OpenChannel,
     gate::Gates,
     http::{Http, HttpOptions},
+    mqtt::Mqtt,
 };
 
 /// Bounds and surroundings of the sink worker.
@@ -83,6 +84,8 @@ pub struct StatusNow {
     pub problem: Option<String>,
     /// The first round of leases is done.
     pub ready: bool,
+    /// What is wrong with the connections to brokers, by channel.
+    pub brokers: BTreeMap<ChannelId, String>,
 }
 
 impl Status {
@@ -97,7 +100,18 @@ impl Status {
     pub fn problem(&self) -> Option<String> {
         let now = self.now.lock();
         let waiting = (!now.ready).then(|| "not yet started".to_owned());
-        now.problem.clone().or(waiting)
+        let broker = (now.brokers.iter().next()).map(|(channel, why)| format!("{channel}: {why}"));
+        now.problem.clone().or(waiting).or(broker)
+    }
+
+    /// How the connection to a channel's broker is.
+    pub(crate) fn broker(&self, channel: &ChannelId, problem: Option<String>) {
+        self.change(|now| {
+            match problem {
+                Some(problem) => now.brokers.insert(channel.clone(), problem),
+                None => now.brokers.remove(channel),
+            };
+        });
     }
 
     pub(crate) fn change(&self, change: impl FnOnce(&mut StatusNow)) {
@@ -114,6 +128,7 @@ pub(crate) struct Worker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) instance: InstanceId,
     pub(crate) http: Http,
+    pub(crate) mqtt: Mqtt,
     pub(crate) gates: Gates,
     /// Messages on their way, all channels together.
     pub(crate) total: Arc<Semaphore>,
