@@ -20,7 +20,7 @@ use crate::{
     assets, backlog,
     edge::{self, EdgeOptions},
     gates::Gates,
-    ingress::{self, Ingress},
+    ingress::{self, Ingress, Mqtt, MqttOptions},
     live::{self, Hub, Registrar},
     observe::{self, Admin, Check},
     open,
@@ -223,7 +223,7 @@ impl Parts {
         let options = open::sinks_options(&self.config);
         let status = Arc::clone(&options.status);
         self.checks
-            .push(("sinks", Box::new(move || sinks_problem(&status.now()))));
+            .push(("sinks", Box::new(move || status.problem())));
         let run = patchbay_sinks::run(
             options,
             Arc::clone(&self.bus),
@@ -281,7 +281,9 @@ impl Parts {
             Some(tls) => Some(edge::server_config(&tls.cert, &tls.key)?),
             None => None,
         };
-        let app = self.public_app().merge(api.routes());
+        let ingress = self.ingress();
+        let mqtt = self.mqtt(&ingress).await?;
+        let app = self.public_app(ingress).merge(api.routes());
         let bounds = &self.config.edge;
         let options = EdgeOptions {
             name: "public",
@@ -293,13 +295,31 @@ impl Parts {
         };
         let serve = edge::serve(listener, tls, app, options, self.stops.listeners.clone());
         Ok(self.tasks.spawn(async move {
-            if let Err(error) = serve.await {
+            let (served, ()) = tokio::join!(serve, mqtt);
+            if let Err(error) = served {
                 tracing::error!(%error, "public listener ended");
             }
         }))
     }
 
-    fn public_app(&mut self) -> Router {
+    /// What channels have open by MQTT; ends with the listeners, once what came in is confirmed.
+    async fn mqtt(
+        &mut self,
+        ingress: &Arc<Ingress>,
+    ) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+        let options = MqttOptions {
+            lease_ttl: self.config.router.lease_ttl.get(),
+            drain: self.config.edge.drain_timeout.get(),
+        };
+        let stop = self.stops.listeners.clone();
+        let mqtt = Mqtt::open(Arc::clone(ingress), self.instance.clone(), options, stop).await?;
+        let links = mqtt.links();
+        self.checks
+            .push(("mqtt", Box::new(move || links.problem())));
+        Ok(mqtt.run())
+    }
+
+    fn ingress(&mut self) -> Arc<Ingress> {
         let (registrar, write) = Registrar::new(Arc::clone(&self.store), self.stops.rest.clone());
         self.tasks.spawn(write);
         let hub = Hub::new(self.instance.clone(), registrar);
@@ -332,6 +352,11 @@ impl Parts {
             upload_bytes_max: config.media.bytes_max.in_memory(),
             stop: self.stops.live.clone(),
         };
+        Arc::new(ingress)
+    }
+
+    fn public_app(&self, ingress: Arc<Ingress>) -> Router {
+        let config = &self.config;
         // Polls wait up to `poll_wait_max` by design; sockets are not bound by this at all.
         let patience = config
             .edge
@@ -340,7 +365,7 @@ impl Parts {
             .max(config.sockets.poll_wait_max.get())
             + Duration::from_secs(5);
         let timeout = TimeoutLayer::with_status_code(StatusCode::REQUEST_TIMEOUT, patience);
-        ingress::routes(Arc::new(ingress))
+        ingress::routes(ingress)
             .merge(assets::routes())
             .layer(timeout)
     }
@@ -397,15 +422,6 @@ async fn finish(tasks: Vec<Task>) {
         if let Err(error) = task.await {
             tracing::error!(%error, "a role ended badly");
         }
-    }
-}
-
-/// What is wrong with the sinks, if anything is.
-fn sinks_problem(now: &patchbay_sinks::StatusNow) -> Option<String> {
-    match &now.problem {
-        Some(problem) => Some(problem.clone()),
-        None if !now.ready => Some("no shard leased yet".to_owned()),
-        None => None,
     }
 }
 

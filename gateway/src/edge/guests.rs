@@ -5,7 +5,7 @@ use std::{collections::HashMap, net::IpAddr, sync::Arc};
 use parking_lot::Mutex;
 
 /// Counts connections.
-pub(super) struct Guests {
+pub(crate) struct Guests {
     total_max: usize,
     each_max: usize,
     now: Mutex<Count>,
@@ -18,14 +18,14 @@ struct Count {
 }
 
 /// One admitted connection; dropping it makes room.
-pub(super) struct Guest {
+pub(crate) struct Guest {
     guests: Arc<Guests>,
     address: IpAddr,
 }
 
 /// Why a connection is not admitted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Refusal {
+pub(crate) enum Refusal {
     /// The listener is full.
     Full,
     /// This address holds too many.
@@ -33,7 +33,7 @@ pub(super) enum Refusal {
 }
 
 impl Guests {
-    pub(super) fn new(total_max: usize, each_max: usize) -> Arc<Self> {
+    pub(crate) fn new(total_max: usize, each_max: usize) -> Arc<Self> {
         Arc::new(Self {
             total_max,
             each_max,
@@ -41,7 +41,7 @@ impl Guests {
         })
     }
 
-    pub(super) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Guest, Refusal> {
+    pub(crate) fn admit(self: &Arc<Self>, address: IpAddr) -> Result<Guest, Refusal> {
         // An IPv6 host usually owns a /64: counting single addresses would bound nothing.
         let address = group(address);
         let mut now = self.now.lock();
@@ -86,7 +86,7 @@ impl Drop for Guest {
 }
 
 impl Refusal {
-    pub(super) fn reason(self) -> &'static str {
+    pub(crate) fn reason(self) -> &'static str {
         match self {
             Self::Full => "connections_total",
             Self::Address => "connections_per_address",

@@ -8,7 +8,8 @@ mod tls;
 use std::{convert::Infallible, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{Router, body::Body, extract::ConnectInfo};
-use guests::{Guests, Refusal};
+pub(crate) use guests::Guests;
+use guests::Refusal;
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{

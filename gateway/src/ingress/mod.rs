@@ -2,12 +2,15 @@
 
 mod http;
 mod media;
+mod mqtt;
 mod origin;
 mod poll;
 mod reject;
 mod socket;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
+
+pub use mqtt::{Links, Mqtt, MqttOptions};
 
 use axum::{
     Router,

@@ -9,9 +9,11 @@ use std::{
 };
 
 use parking_lot::Mutex;
-use patchbay_message::{ChannelId, InstanceId, ThreadId};
+use patchbay_bus::{Bus, Mailbox};
+use patchbay_message::{ChannelId, InstanceId, ThreadId, Time};
 use patchbay_sdk::QueueState;
 use patchbay_store::{LiveChange, StoreError};
+use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Registrar;
@@ -42,6 +44,17 @@ pub enum Push {
     Seen(u64),
     /// The place in the waiting queue changed.
     Queue(QueueState),
+    /// The device has connected to another gateway then: a connection from before that ends.
+    TakenOver(Time),
+}
+
+/// What a gateway tells another one by its mailbox when a device that may have one connection only
+/// has come to it.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct TakenOver {
+    pub(super) thread_id: ThreadId,
+    pub(super) since: Time,
 }
 
 /// The live connections of one gateway.
@@ -158,6 +171,19 @@ impl Hub {
     /// Connections of this gateway.
     pub fn connections(&self) -> usize {
         self.threads.lock().values().map(Vec::len).sum()
+    }
+
+    /// Tells another gateway that a device is connected here since then.
+    pub fn tell_taken_over(
+        &self,
+        bus: &dyn Bus,
+        gateway: &InstanceId,
+        thread_id: ThreadId,
+        since: Time,
+    ) {
+        if let Ok(body) = serde_json::to_vec(&TakenOver { thread_id, since }) {
+            bus.nudge(&Mailbox::Gateway(gateway.0.clone()), body.into());
+        }
     }
 
     /// What a contact has seen: written in the background, in batches.

@@ -13,7 +13,7 @@ use patchbay_store::{Store, Want};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, Push};
+use super::{Hub, Push, hub::TakenOver};
 
 /// Every connection's cursor is compared once in `SLICES` ticks of `TICK`.
 const TICK: Duration = Duration::from_secs(1);
@@ -58,6 +58,10 @@ async fn drain(mut bodies: mpsc::Receiver<Bytes>, act: &impl Fn(Bytes)) {
 }
 
 fn push_frame(hub: &Hub, body: &[u8]) {
+    if let Ok(taken) = serde_json::from_slice::<TakenOver>(body) {
+        hub.push(taken.thread_id, &Push::TakenOver(taken.since));
+        return;
+    }
     let Ok(nudge) = serde_json::from_slice::<LiveNudge>(body) else {
         tracing::warn!(bytes = body.len(), "nudge not understood");
         return;

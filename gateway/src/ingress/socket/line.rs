@@ -185,7 +185,8 @@ impl<'a> Line<'a> {
             Push::Frame { seq, .. } | Push::Newest(seq) if seq > registration.cursor() => {
                 self.catch_up(registration).await
             }
-            Push::Frame { .. } | Push::Newest(_) => Ok(()),
+            // A contact may have several sockets.
+            Push::Frame { .. } | Push::Newest(_) | Push::TakenOver(_) => Ok(()),
             Push::Typing { name, on } => {
                 self.show(&LiveEvent::Typing {
                     name: name.as_deref(),

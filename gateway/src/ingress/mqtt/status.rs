@@ -1,0 +1,43 @@
+//! How the links of this gateway are, for `/readyz`.
+
+use std::collections::BTreeMap;
+
+use parking_lot::Mutex;
+
+/// What is wrong with which link; nothing while all is well. A link that another gateway holds does
+/// not stand here.
+#[derive(Debug, Default)]
+pub struct Links(Mutex<BTreeMap<String, String>>);
+
+impl Links {
+    /// What is wrong, a sentence; none if nothing is.
+    #[must_use]
+    pub fn problem(&self) -> Option<String> {
+        let bad = self.0.lock();
+        let parts: Vec<String> = bad
+            .iter()
+            .map(|(link, why)| format!("{link}: {why}"))
+            .collect();
+        (!parts.is_empty()).then(|| parts.join("; "))
+    }
+
+    pub(super) fn good(&self, link: &str) {
+        self.0.lock().remove(link);
+    }
+
+    pub(super) fn bad(&self, link: &str, why: impl ToString) {
+        self.0.lock().insert(link.to_owned(), why.to_string());
+    }
+}
+
+/// Takes a link off the list when whoever holds it is gone, however it went.
+pub(super) struct Shown<'a> {
+    pub(super) links: &'a Links,
+    pub(super) link: &'a str,
+}
+
+impl Drop for Shown<'_> {
+    fn drop(&mut self) {
+        self.links.good(self.link);
+    }
+}
