@@ -162,6 +162,7 @@ impl Channel for Fleet {
         Some(Downlink {
             out: said.out,
             awaits: said.answer,
+            external_id: said.external_id,
         })
     }
 

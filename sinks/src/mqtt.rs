@@ -85,7 +85,7 @@ impl Mqtt {
 
     /// Connects, so that the first publish need not wait for it.
     pub(crate) fn connect(&self, channel: &OpenChannel) {
-        let _ = self.publisher(channel);
+        self.publisher(channel);
     }
 
     /// Ends every connection. Whoever still waits for a PUBACK learns that it is unknown.
@@ -115,7 +115,7 @@ impl Mqtt {
             return refused(reason::TOPIC);
         }
         let Some(mut publisher) = self.publisher(channel) else {
-            return not_sent("the channel has no broker");
+            return not_sent("the channel has no connection to publish by");
         };
         let patience = out.timeout;
         let connected = publisher.connected.wait_for(|connected| *connected);
@@ -150,7 +150,7 @@ impl Mqtt {
         }
         let links = channel.channel.links().into_iter();
         let broker = links.into_iter().find_map(|link| match link {
-            Link::MqttBroker(broker) => Some(*broker),
+            Link::MqttBroker(broker) if !is_single(&broker) => Some(*broker),
             _ => None,
         })?;
         let mut publishers = self.publishers.lock();
@@ -173,6 +173,12 @@ impl Mqtt {
         });
         Some(publisher.clone())
     }
+}
+
+/// Whether the login signs the client id, so that the broker lets in one connection only: the one
+/// that subscribes. Aliyun writes the signature's method behind the id, after a bar.
+fn is_single(broker: &MqttBroker) -> bool {
+    broker.client_id.contains('|')
 }
 
 fn refused(reason: u8) -> Exchange {
@@ -313,8 +319,9 @@ impl Talk {
                 ..Properties::default()
             })),
         };
-        if let Err(reason) = self.client.put_bounded(&Packet::Publish(publish)) {
-            let _ = done.send(refused(reason));
+        if self.client.put_bounded(&Packet::Publish(publish)).is_err() {
+            // Tried again it would be as large as now.
+            let _ = done.send(refused(reason::PAYLOAD_FORMAT));
         } else if id == 0 {
             unanswered.push(done);
         } else {

@@ -285,6 +285,8 @@ pub struct Downlink {
     pub out: MqttOut,
     /// The device's answer is the receipt; without one, its PUBACK is.
     pub awaits: Option<Await>,
+    /// What the device's answer calls it.
+    pub external_id: String,
 }
 
 /// An outbound may ride on the answer until `deadline` passes.

@@ -195,15 +195,16 @@ impl Client {
     /// The same, unless the packet is larger than what the broker takes.
     ///
     /// # Errors
-    /// The reason an MQTT 5 broker would have given; nothing of the packet will be written.
-    pub fn put_bounded(&mut self, packet: &Packet) -> Result<(), u8> {
+    /// [`Malformed`]: it cannot be written, or is too large; nothing of it will be written.
+    pub fn put_bounded(&mut self, packet: &Packet) -> Result<(), Malformed> {
         let before = self.conn.n_unwritten();
-        self.conn.put(packet).map_err(|error| error.reason())?;
+        self.conn.put(packet)?;
         let bytes_max = self.bounds.packet_bytes_max.unwrap_or(u32::MAX);
+        let bytes_max = usize::try_from(bytes_max).unwrap_or(usize::MAX);
         let bytes = self.conn.n_unwritten() - before;
-        if bytes > usize::try_from(bytes_max).unwrap_or(usize::MAX) {
+        if bytes > bytes_max {
             self.conn.unput(before);
-            return Err(reason::TOO_LARGE);
+            return Err(Malformed::TooLarge { bytes, bytes_max });
         }
         Ok(())
     }

@@ -35,7 +35,8 @@ struct Entry {
     message: MessageId,
     /// Waits for this packet's PUBACK; 0 = it is through.
     id: u16,
-    awaits: Option<Await>,
+    /// What the device is to answer by, and in which time.
+    awaits: Option<(String, Await)>,
     /// It was sent, or there is a word on it: worth writing down.
     counts: bool,
 }
@@ -194,7 +195,12 @@ impl Line {
         }
         let message = thread_message(row);
         let pipeline = &self.listener.shared.ingress.pipeline;
-        let downlink = pipeline.with_cx(channel, None, |cx| channel.channel.downlink(cx, &message));
+        let device = self.session.party.as_ref();
+        let downlink = device.and_then(|device| {
+            pipeline.with_cx(channel, None, |cx| {
+                channel.channel.downlink(cx, device, &message)
+            })
+        });
         match downlink {
             None => Offer::Word(
                 ReceiptState::Failed,
@@ -253,7 +259,7 @@ impl Line {
             return Err("it is larger than what the device takes");
         }
         entry.id = id;
-        entry.awaits = downlink.awaits;
+        entry.awaits = downlink.awaits.map(|awaits| (downlink.external_id, awaits));
         if entry.seq > before {
             was_sent.insert(self.thread, entry.seq);
         }
@@ -281,10 +287,10 @@ impl Line {
             meter::sent(channel, "acked");
             match awaits {
                 None => self.word(message, ReceiptState::Delivered, None),
-                Some(awaits) => {
+                Some((external_id, awaits)) => {
                     expects.push(Expect {
                         channel: channel.clone(),
-                        external_id: message.to_string(),
+                        external_id,
                         due: self.now().plus(awaits.within),
                         or_else: awaits.or_else,
                     });

@@ -99,7 +99,7 @@ pub(super) struct Line {
     pub(super) down: Option<Box<Down>>,
     /// What the device takes.
     pub(super) bounds: Bounds,
-    session: Session,
+    pub(super) session: Session,
     permits: Permits,
     place: Place,
     will: Option<Box<Will>>,

@@ -2,7 +2,7 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use patchbay_message::{MessageId, ThreadId};
+use patchbay_message::{MessageId, Party, ThreadId};
 use patchbay_mqtt::{
     Bounds, Conn, ConnAck, ConnError, Connect, Malformed, Packet, Socket, Will, common_name,
     reason, topic,
@@ -181,6 +181,10 @@ fn admit(
         }
     }
     let address = address.ok_or((reason::NOT_AUTHORIZED, "forbidden"))?;
+    session.party.get_or_insert_with(|| Party {
+        address: address.clone(),
+        ..Party::default()
+    });
     if let Some(will) = &connect.will {
         if !permits.may_publish(&will.publish.topic) {
             return Err((reason::NOT_AUTHORIZED, "topic"));
