@@ -10,6 +10,7 @@ mod dead;
 mod print;
 mod schema;
 mod tap;
+mod ticket;
 mod token;
 
 use std::{

@@ -13,6 +13,8 @@ use moka::future::Cache;
 use patchbay_message::{AgentId, GroupId};
 use patchbay_store::{Agent, Group, Store, StoreError};
 
+use crate::view::Named;
+
 /// How old names may be.
 const AGE_MAX: Duration = Duration::from_secs(2);
 
@@ -21,6 +23,26 @@ const AGE_MAX: Duration = Duration::from_secs(2);
 pub(crate) struct Names {
     pub(crate) agents: HashMap<AgentId, Agent>,
     pub(crate) groups: HashMap<GroupId, Group>,
+}
+
+impl Names {
+    /// An agent by id and name; the name is empty if it is unknown.
+    pub(crate) fn agent(&self, id: AgentId) -> Named {
+        let found = self.agents.get(&id);
+        Named {
+            id: id.to_string(),
+            name: found.map_or_else(String::new, |agent| agent.name.clone()),
+        }
+    }
+
+    /// A group by id and name; the name is empty if it is unknown.
+    pub(crate) fn group(&self, id: GroupId) -> Named {
+        let found = self.groups.get(&id);
+        Named {
+            id: id.to_string(),
+            name: found.map_or_else(String::new, |group| group.name.clone()),
+        }
+    }
 }
 
 pub(crate) struct Directory {

@@ -14,9 +14,9 @@ use moka::future::Cache;
 use parking_lot::Mutex;
 use patchbay_bus::Mailbox;
 use patchbay_message::{
-    AgentId, ContactTyping, ConversationId, LogNudge, MessageId, ThreadId, Time,
+    AgentId, ContactTyping, ConversationId, LogNudge, MessageId, ThreadId, TicketId, Time,
 };
-use patchbay_store::{Event, StoreError};
+use patchbay_store::{Event, StoreError, TicketView};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json, value::RawValue};
 use tokio::sync::{broadcast, mpsc};
@@ -24,7 +24,8 @@ use tokio::sync::{broadcast, mpsc};
 use crate::{
     Api,
     commands::problem_of,
-    view::{AgentShown, ConversationShown, MessageShown, Named},
+    directory::Names,
+    view::{AgentShown, ConversationShown, MessageShown, Named, TicketShown},
 };
 
 /// Frames a slow console may be behind before it reads the log itself.
@@ -239,11 +240,13 @@ pub(crate) async fn frames_of(api: &Api, events: Vec<Event>) -> Result<Vec<Frame
     for row in api.store.message_rows(&messages).await? {
         said.insert(row.id, raw(&MessageShown::from(row)));
     }
+    let tickets = tickets_of(api, &events, &names).await?;
     let mut frames = Vec::with_capacity(events.len());
     for event in events {
         let data = match event.kind.as_str() {
             "conversation" => event.conversation_id.and_then(|id| shown.get(&id).cloned()),
             "message" => message_data(&event, &said),
+            "ticket" => ticket_of(&event).and_then(|id| tickets.get(&id).cloned()),
             "agent" => event
                 .agent_id
                 .and_then(|id| names.agents.get(&id))
@@ -256,6 +259,27 @@ pub(crate) async fn frames_of(api: &Api, events: Vec<Event>) -> Result<Vec<Frame
         frames.extend(data.map(|data| frame(&event.kind, event.seq, event.at, data)));
     }
     Ok(frames)
+}
+
+/// The tickets that events name, as they are now.
+async fn tickets_of(
+    api: &Api,
+    events: &[Event],
+    names: &Names,
+) -> Result<HashMap<TicketId, Box<RawValue>>, StoreError> {
+    let of_tickets = events.iter().filter(|event| event.kind == "ticket");
+    let ids: HashSet<TicketId> = of_tickets.filter_map(ticket_of).collect();
+    let ids: Vec<TicketId> = ids.into_iter().collect();
+    let views = api.store.ticket_views(&ids).await?;
+    let shown = |view: TicketView| {
+        let kind = api.kind_of(&view);
+        (view.ticket.id, raw(&TicketShown::new(&view, names, kind)))
+    };
+    Ok(views.into_iter().map(shown).collect())
+}
+
+fn ticket_of(event: &Event) -> Option<TicketId> {
+    event.data["ticket_id"].as_str()?.parse().ok()
 }
 
 fn message_data(event: &Event, said: &HashMap<MessageId, Box<RawValue>>) -> Option<Box<RawValue>> {

@@ -6,8 +6,10 @@ mod channels;
 mod conversations;
 mod dead;
 mod groups;
+mod issue;
 mod me;
 mod page;
+mod tickets;
 mod tokens;
 
 use std::sync::Arc;
@@ -79,6 +81,16 @@ fn documented() -> OpenApiRouter<Arc<Api>> {
         .routes(routes!(acts::read))
         .routes(routes!(acts::outcome))
         .routes(routes!(acts::upload))
+        .routes(routes!(tickets::list))
+        .routes(routes!(tickets::show))
+        .routes(routes!(tickets::history))
+        .routes(routes!(tickets::reply))
+        .routes(routes!(tickets::note))
+        .routes(routes!(tickets::assign))
+        .routes(routes!(tickets::confirm))
+        .routes(routes!(tickets::cancel))
+        .routes(routes!(tickets::reopen))
+        .routes(routes!(tickets::edit))
         .routes(routes!(channels::list))
         .routes(routes!(channels::pause))
         .routes(routes!(channels::resume))
@@ -143,7 +155,7 @@ async fn spoken(response: Response) -> Response {
 
 /// A ticket for live events.
 #[derive(Serialize, ToSchema)]
-struct TicketShown {
+struct EventsTicket {
     /// For `GET /events?ticket=`, once and soon.
     ticket: String,
     /// Until then.
@@ -152,10 +164,10 @@ struct TicketShown {
 }
 
 /// Gives a short-lived ticket for live events.
-#[utoipa::path(post, path = "/events/ticket", responses((status = 200, body = TicketShown)))]
-async fn ticket(State(api): State<Arc<Api>>, who: Who) -> Json<TicketShown> {
+#[utoipa::path(post, path = "/events/ticket", responses((status = 200, body = EventsTicket)))]
+async fn ticket(State(api): State<Arc<Api>>, who: Who) -> Json<EventsTicket> {
     let expires_at = api.clock.now().plus(api.options.ticket_ttl);
-    Json(TicketShown {
+    Json(EventsTicket {
         ticket: api.tickets.issue(&who, expires_at),
         expires_at,
     })

@@ -1,5 +1,7 @@
 //! What the API shows: the shapes of docs/api.md, made of rows.
 
+mod tickets;
+
 use patchbay_message::{
     AgentId, ChannelId, ContactId, Content, ConversationId, Direction, GroupId, MessageId, Outcome,
     OutcomeStatus, ReceiptState, Time, TokenId,
@@ -11,6 +13,7 @@ use patchbay_store::{
 use serde::Serialize;
 use utoipa::ToSchema;
 
+pub(crate) use self::tickets::{EntryShown, TicketDetail, TicketShown};
 use crate::{Problem, directory::Names};
 
 /// One page of a list.
@@ -97,20 +100,6 @@ impl ConversationShown {
             thread,
             position,
         } = view;
-        let agent = |id: AgentId| Named {
-            id: id.to_string(),
-            name: names
-                .agents
-                .get(&id)
-                .map_or_else(String::new, |agent| agent.name.clone()),
-        };
-        let group = |id: GroupId| Named {
-            id: id.to_string(),
-            name: names
-                .groups
-                .get(&id)
-                .map_or_else(String::new, |group| group.name.clone()),
-        };
         let last_message = row.last_message_at.map(|at| LastMessage {
             preview: row.last_preview.unwrap_or_default(),
             from: row.last_from.unwrap_or_default(),
@@ -131,8 +120,8 @@ impl ConversationShown {
                 verified: thread.verified,
                 locale: contact.locale,
             },
-            group: row.group_id.map(group),
-            agent: row.agent_id.map(agent),
+            group: row.group_id.map(|id| names.group(id)),
+            agent: row.agent_id.map(|id| names.agent(id)),
             waiting_since: row.waiting_since,
             snoozed_until: row.snoozed_until,
             position,
@@ -245,15 +234,8 @@ pub(crate) struct AgentShown {
 
 impl AgentShown {
     pub(crate) fn new(agent: Agent, names: &Names) -> Self {
-        let group = |id: &GroupId| Named {
-            id: id.to_string(),
-            name: names
-                .groups
-                .get(id)
-                .map_or_else(String::new, |group| group.name.clone()),
-        };
         Self {
-            groups: agent.groups.iter().map(group).collect(),
+            groups: agent.groups.iter().map(|id| names.group(*id)).collect(),
             id: agent.id,
             name: agent.name,
             role: agent.role,

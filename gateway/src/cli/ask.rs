@@ -11,6 +11,7 @@ use super::{
     client::{Client, Remote},
     dead::{self, Dead},
     tap::{self, Follow},
+    ticket::{self, Ticket},
     token::{self, Token},
 };
 
@@ -36,6 +37,13 @@ pub(super) enum Ask {
         remote: Remote,
         #[command(subcommand)]
         what: Channel,
+    },
+    /// Tickets of a running system: what devices have raised.
+    Ticket {
+        #[command(flatten)]
+        remote: Remote,
+        #[command(subcommand)]
+        what: Ticket,
     },
     /// What a running system could not deliver.
     Dead {
@@ -65,6 +73,7 @@ pub(super) fn run(folder: &Path, ask: Ask) -> anyhow::Result<()> {
             Ask::Agent { remote, what } => agent::run(&reach(&remote)?, what).await,
             Ask::Token { remote, what } => token::run(&reach(&remote)?, what).await,
             Ask::Channel { remote, what } => channel::run(&reach(&remote)?, what).await,
+            Ask::Ticket { remote, what } => ticket::run(&reach(&remote)?, what).await,
             Ask::Dead { remote, what } => dead::run(&reach(&remote)?, what).await,
             Ask::Tap { remote, what } => tap::run(&reach(&remote)?, what).await,
         }

@@ -28,7 +28,7 @@ pub(super) struct Follow {
     #[arg(long)]
     after: Option<u64>,
     /// Only events of this type: conversation, message, delivery, seen, agent, command, channel,
-    /// typing, replying. May be given several times.
+    /// ticket, typing, replying. May be given several times.
     #[arg(long = "type")]
     types: Vec<String>,
     /// Shows what was said, too.
@@ -122,6 +122,10 @@ fn hide(event: &mut Value) {
     if let Some(preview) = event.pointer_mut("/data/last_message/preview") {
         *preview = Value::Null;
     }
+    // A ticket's title is what its device said, or what an agent wrote.
+    if let Some(title) = event.pointer_mut("/data/title") {
+        *title = Value::Null;
+    }
 }
 
 fn show(client: &Client, event: &Value) -> anyhow::Result<()> {
@@ -156,6 +160,16 @@ fn show(client: &Client, event: &Value) -> anyhow::Result<()> {
             field("/message_id"),
             field("/delivery/state"),
             field("/delivery/reason"),
+        ),
+        "ticket" => format!(
+            "{} {} {} {} of {} on {} {}",
+            field("/number"),
+            field("/state"),
+            field("/severity"),
+            field("/code"),
+            field("/device"),
+            field("/channel/id"),
+            field("/title"),
         ),
         "agent" => format!(
             "{} {} {}/{}",
@@ -213,5 +227,9 @@ mod tests {
             json!({ "type": "conversation", "data": { "last_message": { "preview": "secret" } } });
         hide(&mut event);
         assert!(!event.to_string().contains("secret"), "{event}");
+        let mut event = json!({ "type": "ticket", "data": { "code": "E1", "title": "secret" } });
+        hide(&mut event);
+        assert!(!event.to_string().contains("secret"), "{event}");
+        assert_eq!(event["data"]["code"], "E1");
     }
 }

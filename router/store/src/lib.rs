@@ -222,6 +222,14 @@ pub trait Desk: Send + Sync {
 
     /// One ticket.
     async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError>;
+    /// These tickets, in no order; those that are not there are left out.
+    async fn ticket_views(&self, ids: &[TicketId]) -> Result<Vec<TicketView>, StoreError> {
+        let mut views = Vec::with_capacity(ids.len());
+        for id in ids {
+            views.extend(self.ticket(*id).await?);
+        }
+        Ok(views)
+    }
     /// The ticket with this year and number.
     async fn ticket_numbered(
         &self,

@@ -1,6 +1,6 @@
 //! What agents do to conversations. Everything that lasts is a command.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     Json,
@@ -11,39 +11,76 @@ use axum::{
 };
 use patchbay_bus::Mailbox;
 use patchbay_message::{
-    AgentId, Command, CommandId, CommandName, Content, GroupId, LiveSignal, Media, OutcomeStatus,
-    Part, SignalBody, Time,
+    AgentId, Command, CommandId, CommandName, Content, GroupId, LiveSignal, Media, Part,
+    SignalBody, Time,
 };
 use patchbay_store::{Changes, Role};
 use serde::Deserialize;
 use utoipa::ToSchema;
 
-use super::page::{Body, bad, id};
-use crate::{
-    Api, Problem,
-    auth::Who,
-    feed::Replying,
-    view::{MessageShown, OutcomeShown},
+use super::{
+    issue::{needed_key, pending},
+    page::{Body, bad, id, optional},
 };
+use crate::{Api, Problem, auth::Who, feed::Replying, view::OutcomeShown};
 
-/// An idempotency key, bytes.
-const KEY_MAX: usize = 200;
 /// A note, characters.
 const NOTE_MAX: usize = 20_000;
+/// How long a reply may wait to be sent, seconds: 30 days.
+const EXPIRES_MAX: u32 = 30 * 24 * 60 * 60;
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct ReplyAsked {
     #[schema(value_type = Vec<Object>)]
     content: Vec<Content>,
-    /// The conversation's version that was seen; another one refuses the reply.
+    /// The version that was seen; another one refuses the reply.
     version: Option<i64>,
+    /// Seconds until the reply is not to be sent any more; by default as the channel says.
+    expires_in: Option<u32>,
+}
+
+impl ReplyAsked {
+    /// What can be sent, as a command says it.
+    pub(super) fn read(self, now: Time) -> Result<impl FnOnce(&mut Command), Problem> {
+        if self.content.is_empty() {
+            return Err(bad("content", "is empty"));
+        }
+        // On the bus an unknown part is kept as it came; what an agent sends somebody has to understand.
+        let unknown = |part: &Content| matches!(part, Content::Other(_));
+        if let Some(n) = self.content.iter().position(unknown) {
+            let known = Part::TYPES.join(", ");
+            let why = format!("has no `type` that is known: {known}");
+            return Err(bad(&format!("content[{n}]"), &why));
+        }
+        if (self.expires_in).is_some_and(|seconds| !(1..=EXPIRES_MAX).contains(&seconds)) {
+            let why = format!("is 1 to {EXPIRES_MAX} seconds");
+            return Err(bad("expires_in", &why));
+        }
+        let after = |seconds: u32| now.plus(Duration::from_secs(seconds.into()));
+        let expires_at = self.expires_in.map(after);
+        Ok(move |command: &mut Command| {
+            command.expires_at = expires_at;
+            command.content = self.content;
+            command.expected_version = self.version;
+        })
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct NoteAsked {
     text: String,
+}
+
+impl NoteAsked {
+    /// The note, as a command says it.
+    pub(super) fn read(self) -> Result<impl FnOnce(&mut Command), Problem> {
+        if self.text.trim().is_empty() || self.text.chars().count() > NOTE_MAX {
+            return Err(bad("text", "is empty or too long"));
+        }
+        Ok(|command: &mut Command| command.content = vec![Content::text(self.text)])
+    }
 }
 
 #[derive(Deserialize, ToSchema)]
@@ -54,6 +91,15 @@ pub(super) struct AssignAsked {
     #[schema(value_type = Option<String>, format = "uuid")]
     group_id: Option<GroupId>,
     version: Option<i64>,
+}
+
+impl AssignAsked {
+    /// To whom, as a command says it.
+    pub(super) fn set(&self, command: &mut Command) {
+        command.assignee = self.agent_id;
+        command.group = self.group_id;
+        command.expected_version = self.version;
+    }
 }
 
 #[derive(Deserialize, Default, ToSchema)]
@@ -89,21 +135,8 @@ pub(super) async fn reply(
     headers: HeaderMap,
     Body(asked): Body<ReplyAsked>,
 ) -> Result<Response, Problem> {
-    if asked.content.is_empty() {
-        return Err(bad("content", "is empty"));
-    }
-    // On the bus an unknown part is kept as it came; what an agent sends somebody has to understand.
-    let unknown = |part: &Content| matches!(part, Content::Other(_));
-    if let Some(n) = asked.content.iter().position(unknown) {
-        let known = Part::TYPES.join(", ");
-        let why = format!("has no `type` that is known: {known}");
-        return Err(bad(&format!("content[{n}]"), &why));
-    }
+    let set = asked.read(api.clock.now())?;
     let key = needed_key(&headers)?;
-    let set = |command: &mut Command| {
-        command.content = asked.content;
-        command.expected_version = asked.version;
-    };
     api.act(&who, path, CommandName::Reply, Some(key), &headers, set)
         .await
 }
@@ -119,11 +152,8 @@ pub(super) async fn note(
     headers: HeaderMap,
     Body(asked): Body<NoteAsked>,
 ) -> Result<Response, Problem> {
-    if asked.text.trim().is_empty() || asked.text.chars().count() > NOTE_MAX {
-        return Err(bad("text", "is empty or too long"));
-    }
+    let set = asked.read()?;
     let key = needed_key(&headers)?;
-    let set = |command: &mut Command| command.content = vec![Content::text(asked.text)];
     api.act(&who, path, CommandName::Note, Some(key), &headers, set)
         .await
 }
@@ -139,11 +169,7 @@ pub(super) async fn assign(
     headers: HeaderMap,
     Body(asked): Body<AssignAsked>,
 ) -> Result<Response, Problem> {
-    let set = |command: &mut Command| {
-        command.assignee = asked.agent_id;
-        command.group = asked.group_id;
-        command.expected_version = asked.version;
-    };
+    let set = |command: &mut Command| asked.set(command);
     api.act(&who, path, CommandName::Assign, None, &headers, set)
         .await
 }
@@ -179,12 +205,7 @@ pub(super) async fn reopen(
     headers: HeaderMap,
     body: Bytes,
 ) -> Result<Response, Problem> {
-    // A body is not needed.
-    let asked = match body.as_ref() {
-        [] => ReopenAsked::default(),
-        body => serde_json::from_slice(body)
-            .map_err(|error| bad("body", &format!("cannot be read: {error}")))?,
-    };
+    let asked: ReopenAsked = optional(&body)?;
     let set = |command: &mut Command| command.expected_version = asked.version;
     api.act(&who, path, CommandName::Reopen, None, &headers, set)
         .await
@@ -332,89 +353,7 @@ pub(super) async fn upload(
     Ok((StatusCode::CREATED, Json(media)))
 }
 
-/// What is sent again under the same key is done once.
-fn key(headers: &HeaderMap) -> Result<Option<String>, Problem> {
-    let Some(key) = headers.get("idempotency-key") else {
-        return Ok(None);
-    };
-    let key = key
-        .to_str()
-        .ok()
-        .filter(|key| (1..=KEY_MAX).contains(&key.len()));
-    key.map(|key| Some(key.to_owned()))
-        .ok_or_else(|| bad("Idempotency-Key", "is 1 to 200 visible characters"))
-}
-
-fn needed_key(headers: &HeaderMap) -> Result<String, Problem> {
-    key(headers)?.ok_or_else(|| bad("Idempotency-Key", "is missing"))
-}
-
-fn pending(id: CommandId) -> Response {
-    let shown = OutcomeShown {
-        command_id: id.to_string(),
-        status: "pending",
-        problem: None,
-        version: None,
-        message_id: None,
-        message: None,
-    };
-    (StatusCode::ACCEPTED, Json(shown)).into_response()
-}
-
 impl Api {
-    /// Issues a command and answers with its outcome: 200, 202 if it is not known yet, or the
-    /// refusal's status.
-    async fn act(
-        &self,
-        who: &Who,
-        path: Path<String>,
-        name: CommandName,
-        given_key: Option<String>,
-        headers: &HeaderMap,
-        set: impl FnOnce(&mut Command),
-    ) -> Result<Response, Problem> {
-        who.must_be(Role::Agent)?;
-        let conversation_id = id(path, "conversation")?;
-        let place = self.place(conversation_id).await?;
-        let given_key = match given_key {
-            Some(key) => Some(key),
-            None => key(headers)?,
-        };
-        let mut command = Command {
-            agent_id: who.agent,
-            ..Self::blank(name, conversation_id)
-        };
-        command.idempotency_key = given_key.unwrap_or(command.idempotency_key);
-        set(&mut command);
-        let id = command.id;
-        let Some(outcome) = self.command(&place, command).await? else {
-            return Ok(pending(id));
-        };
-        if outcome.status != OutcomeStatus::Done {
-            return Err(crate::commands::problem_of(
-                outcome.code.as_deref(),
-                outcome.detail,
-            ));
-        }
-        let mut shown = OutcomeShown::new(outcome);
-        // RFC 7240: a client that needs no more than the outcome says so.
-        let minimal = headers
-            .get("prefer")
-            .is_some_and(|prefer| prefer == "return=minimal");
-        if !minimal {
-            // It is done: a store that is away now must not make it look refused.
-            let _ = self.add_message(&mut shown).await;
-        }
-        Ok(Json(shown).into_response())
-    }
-
-    async fn add_message(&self, shown: &mut OutcomeShown) -> Result<(), Problem> {
-        if let Some(id) = shown.message_id {
-            shown.message = self.store.message(id).await?.map(MessageShown::from);
-        }
-        Ok(())
-    }
-
     fn signal(&self, signal: &LiveSignal) {
         if let Ok(body) = serde_json::to_vec(signal) {
             self.bus

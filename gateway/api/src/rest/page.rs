@@ -97,3 +97,12 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
         }
     }
 }
+
+/// A JSON body that is not needed.
+pub(super) fn optional<T: DeserializeOwned + Default>(body: &[u8]) -> Result<T, Problem> {
+    match body {
+        [] => Ok(T::default()),
+        body => serde_json::from_slice(body)
+            .map_err(|error| bad("body", &format!("cannot be read: {error}"))),
+    }
+}

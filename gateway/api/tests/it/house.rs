@@ -100,7 +100,8 @@ impl House {
         Self::with(options()).await
     }
 
-    async fn without_router(options: ApiOptions) -> Self {
+    /// Nobody routes: the test does it itself.
+    pub(crate) async fn without_router(options: ApiOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Moved::default());
         let bus = EmbeddedBus::open(folder.path().join("bus.db"), EmbeddedOptions::default());

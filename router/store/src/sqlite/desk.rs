@@ -111,6 +111,16 @@ impl Desk for SqliteStore {
         self.read(move |db| tickets::find(db, id)).await
     }
 
+    async fn ticket_views(&self, ids: &[TicketId]) -> Result<Vec<TicketView>, StoreError> {
+        let ids = ids.to_vec();
+        self.read(move |db| {
+            ids.iter()
+                .filter_map(|id| tickets::find(db, *id).transpose())
+                .collect()
+        })
+        .await
+    }
+
     async fn ticket_numbered(
         &self,
         year: i16,
