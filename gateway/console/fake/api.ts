@@ -3,6 +3,7 @@ import { createHash, randomUUID } from 'node:crypto';
 import type { Part } from '../src/shared/wire';
 import type { Agent, Conversation, Group, Outcome, Presence, Role } from '../src/console/api/types';
 import { jsonBody, Problem, type Call, type Reply } from './http';
+import { actOn, historyOf, listTickets, TICKET_FILTERS } from './tickets';
 import type { Webchat } from './webchat';
 import type { Stored, World } from './world';
 
@@ -10,6 +11,8 @@ const RANK: Role[] = ['auditor', 'agent', 'supervisor', 'admin'];
 const QUERY: Record<string, string[]> = {
   '/conversations': ['view', 'state', 'channel', 'group', 'agent', 'q', 'cursor', 'limit'],
   messages: ['before', 'after', 'cursor', 'limit'],
+  '/tickets': TICKET_FILTERS,
+  history: ['after', 'limit'],
 };
 
 /** Behind a token that speaks for no agent. */
@@ -112,10 +115,22 @@ export class Api {
       case 'GET /commands/x': return ok(this.world.commands.get(id ?? '') ?? { command_id: id, status: 'pending' });
       case 'GET /conversations': return ok(this.list(call, me));
     }
+    if (root === 'tickets') return this.ticket(call, id, verb, me, need);
     if (root !== 'conversations') throw new Problem(404, 'not_found', route);
     const conversation = this.world.conversations.get(id ?? '');
     if (!conversation) throw new Problem(404, 'not_found');
     return this.conversation(call, route, conversation, me, need);
+  }
+
+  private ticket(call: Call, id: string | undefined, verb: string | undefined, me: Agent, need: (role: Role) => void): Reply {
+    const { fleet } = this.world;
+    if (!id) return ok(page(listTickets(fleet, call.query, me), call));
+    const work = [...fleet.tickets.values()].find((each) => each.id === id || each.number === id);
+    if (!work) throw new Problem(404, 'not_found');
+    if (call.method === 'GET' && !verb) return ok({ ...fleet.show(work), last_state: structuredClone(fleet.devices.get(work.conversation_id) ?? null) });
+    if (call.method === 'GET' && verb === 'history') return ok(historyOf(work, call));
+    need('agent');
+    return this.once(call, me, () => actOn(this.world, work, verb ?? '', jsonBody(call), me));
   }
 
   private conversation(call: Call, route: string, conversation: Stored, me: Agent, need: (role: Role) => void): Reply {

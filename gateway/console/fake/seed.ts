@@ -76,6 +76,7 @@ export function seed(world: World): void {
     { id: 'freezers', kind: 'mqtt', state: 'running', reason: null, backlog: 0, last_error: null },
   ];
   for (const story of STORIES) tell(world, story, groups, minutesAgo);
+  faults(world, minutesAgo);
   world.dead = [
     { id: randomUUID(), channel: { id: 'acme-sms', kind: 'http' }, conversation_id: [...world.conversations.keys()][4] ?? null, direction: 'outbound', reason: 'rejected',
       detail: 'the number is not in service (21)', attempts: 5, at: minutesAgo(28), preview: 'Here is the link to October: https://pay.example/i/2210',
@@ -109,4 +110,32 @@ function tell(world: World, story: Story, groups: { id: string; name: string }[]
   if (conversation.last_message) conversation.last_message.at = last.at;
   if (agent && story.state !== 'resolved') agent.load += 1;
   world.change(conversation, {});
+}
+
+/** Devices with tickets: one critical and waiting, one in work and flapping, one quiet again, one done. */
+function faults(world: World, minutesAgo: (minutes: number) => string): void {
+  const { fleet } = world;
+  const [mei, tom] = world.agents as [Agent, Agent];
+  const field = world.groups[1]!;
+  const device = (name: string, address: string): Stored => {
+    const made = world.newConversation({ id: 'freezers', kind: 'mqtt' }, { id: randomUUID(), name, address, verified: true, locale: null });
+    return Object.assign(made, { state: 'resolved', waiting_since: null, group: { id: field.id, name: field.name }, updated_at: minutesAgo(600), created_at: minutesAgo(9000) } satisfies Partial<Stored>);
+  };
+  const one = device('Store 114 / freezer 1', 'store-114/frz-1');
+  fleet.raise(one, { code: 'E17', severity: 'critical', text: 'Compressor over temperature', readings: { temperature: 9.4, setpoint: 2, compressor: 'off', door: 'closed' } }, minutesAgo(12));
+  fleet.devices.get(one.id)!.location = { lat: 52.5163, lon: 13.3777, label: 'Store 114, cold room' };
+  const two = device('Store 20 / freezer 4', 'store-20/frz-4');
+  const flapping = fleet.raise(two, { code: 'D02', severity: 'minor', text: 'Door open for too long', readings: { temperature: 4.1, door: 'open' } }, minutesAgo(50));
+  fleet.change(flapping, { state: 'processing', agent: { id: mei.id, name: mei.name }, waiting_since: null }, { kind: 'assigned', at: minutesAgo(49), data: { from: 'new', to: 'processing', assignee: mei.id } });
+  for (const minutes of [40, 30, 20]) {
+    fleet.clear(two, 'D02', minutesAgo(minutes + 2));
+    fleet.raise(two, { code: 'D02', severity: 'minor', text: 'Door open for too long' }, minutesAgo(minutes));
+  }
+  fleet.change(flapping, { n_flaps: 3, settles_at: minutesAgo(-4), updated_at: minutesAgo(20) }, { kind: 'flapping', at: minutesAgo(20) });
+  const three = device('Store 7 / freezer 2', 'store-7/frz-2');
+  const quiet = fleet.raise(three, { code: 'E04', severity: 'major', text: 'Fan blocked', readings: { temperature: 3.2, fan: 0 } }, minutesAgo(90));
+  fleet.change(quiet, { state: 'processing', agent: { id: tom.id, name: tom.name }, waiting_since: null }, { kind: 'assigned', at: minutesAgo(88), data: { from: 'new', to: 'processing', assignee: tom.id } });
+  fleet.clear(three, 'E04', minutesAgo(60));
+  const old = fleet.raise(three, { code: 'offline', severity: 'warning', text: 'Silent for 15 minutes' }, minutesAgo(1500));
+  fleet.change(old, { state: 'done', waiting_since: null }, { kind: 'done', agent: tom, at: minutesAgo(1400), data: { from: 'new', to: 'done' } });
 }

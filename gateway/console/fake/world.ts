@@ -4,6 +4,7 @@ import type { WebSocket } from 'ws';
 import type { MessageFrame, ServerFrame } from '../src/widget/frames';
 import type { Part } from '../src/shared/wire';
 import type { Agent, Channel, Conversation, DeadLetter, Delivery, Group, Message, Token } from '../src/console/api/types';
+import { Fleet } from './fleet';
 
 export interface Visitor {
   id: string;
@@ -38,6 +39,7 @@ type Sender = Message['from'];
 export class World {
   visitors = new Map<string, Visitor>();
   conversations = new Map<string, Stored>();
+  readonly fleet = new Fleet(this);
   agents: Agent[] = [];
   groups: Group[] = [];
   channels: Channel[] = [];

@@ -14,13 +14,15 @@ import { lang, t } from './strings';
 import { Help } from './ui/help';
 import { Inbox } from './ui/inbox';
 import { Shell } from './ui/shell';
+import { Tickets } from './ui/tickets';
 import './css/base.css';
 import './css/shell.css';
 import './css/inbox.css';
 import './css/thread.css';
+import './css/tickets.css';
 import './css/pages.css';
 
-const PAGES = { inbox: Inbox, dead: Dead, channels: Channels, team: Team };
+const PAGES = { inbox: Inbox, tickets: Tickets, dead: Dead, channels: Channels, team: Team };
 
 function App() {
   useEffect(useKeys, []);

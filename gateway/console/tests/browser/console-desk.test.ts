@@ -180,9 +180,9 @@ it('finds by search and filters, and loads page by page', async () => {
   await until(async () => (await rows()) === 1);
   await page.getByRole('searchbox').fill('');
   await page.getByRole('button', { name: 'Filters' }).click();
-  await page.getByRole('combobox', { name: 'State' }).selectOption('resolved');
+  await page.getByRole('combobox', { name: 'State' }).selectOption('snoozed');
   await until(async () => (await rows()) === 1);
-  await page.locator('.row', { hasText: 'Visitor 5c1e' }).waitFor();
+  await page.locator('.row', { hasText: '陈明' }).waitFor();
 });
 
 it('attaches files to a reply', async () => {

@@ -191,6 +191,11 @@ describe('pages', () => {
     await page.getByRole('button', { name: /明天 9 点/ }).click();
     await page.locator('.details').getByText('暂缓至').waitFor();
     expect(story(stage, 'Hannah Weiss').state).toBe('snoozed');
+    await page.keyboard.press('g');
+    await page.keyboard.press('f');
+    await page.getByRole('link', { name: '全部未完成' }).and(page.locator('[aria-current=page]')).waitFor();
+    await page.locator('.row', { hasText: 'E17' }).waitFor();
+    expect(await page.locator('.views').getByRole('link').count()).toBe(3);
   });
 
   it('offers nobody more than their role allows', async () => {
@@ -202,11 +207,17 @@ describe('pages', () => {
     await page.keyboard.press('g');
     await page.keyboard.press('a');
     await openStory(page, 'Hannah Weiss');
-    await page.getByText('You can read this conversation, but not write in it.').waitFor();
+    await page.getByText('You can read this, but not write here.').waitFor();
     expect(await page.getByRole('button', { name: 'Resolve' }).count()).toBe(0);
     await page.keyboard.press('e');
+    for (const key of ['g', 'f', '3']) await page.keyboard.press(key);
+    await page.locator('.row', { hasText: 'E17' }).click();
+    await page.locator('.notice.opened').waitFor();
+    await page.getByText('You can read this, but not write here.').waitFor();
+    expect(await page.getByRole('button', { name: /Confirm|Take it|Cancel/ }).count()).toBe(0);
+    for (const key of ['e', 'i', 'x']) await page.keyboard.press(key);
     await page.goto(`${stage.fake.origin}/console/#/dead`);
     await page.getByText('Your role does not include this page.').waitFor();
-    expect(stage.fake.calls.filter((call) => /POST .*(close|read)/.test(call))).toEqual([]);
+    expect(stage.fake.calls.filter((call) => /POST .*(close|read|confirm|assign|cancel)/.test(call))).toEqual([]);
   });
 });

@@ -1,7 +1,8 @@
 import { describe, expect, it, vi } from 'vitest';
 import type { Conversation, Message } from '../../src/console/api/types';
-import { counts, places, upsert, visible, type Known, type Listing } from '../../src/console/state/lists';
+import { counts, places, visible, type Known, type Listing } from '../../src/console/state/lists';
 import { deliver, lastInbound, merge, seen } from '../../src/console/state/messages';
+import { upsert } from '../../src/console/state/paged';
 import { en } from '../../src/console/strings/en';
 import { zh } from '../../src/console/strings/zh';
 
@@ -114,10 +115,12 @@ describe('routes', () => {
     vi.stubGlobal('location', { hash: '' });
     vi.stubGlobal('addEventListener', () => undefined);
     const { hrefFor, parseRoute } = await import('../../src/console/state/router');
-    expect(parseRoute('#/waiting/c1')).toEqual({ page: 'inbox', view: 'waiting', id: 'c1' });
-    expect(parseRoute('#/dead/a%23replay-1')).toEqual({ page: 'dead', view: 'mine', id: 'a#replay-1' });
-    expect(parseRoute('#/nonsense/%E0%A4%A')).toEqual({ page: 'inbox', view: 'mine', id: '%E0%A4%A' });
+    expect(parseRoute('#/waiting/c1')).toEqual({ page: 'inbox', view: 'waiting', work: 'mine', id: 'c1' });
+    expect(parseRoute('#/dead/a%23replay-1')).toEqual({ page: 'dead', view: 'mine', work: 'mine', id: 'a#replay-1' });
+    expect(parseRoute('#/nonsense/%E0%A4%A')).toEqual({ page: 'inbox', view: 'mine', work: 'mine', id: '%E0%A4%A' });
     expect(parseRoute(hrefFor({ page: 'dead', id: 'a#replay-1' })).id).toBe('a#replay-1');
+    expect(parseRoute('#/tickets')).toEqual({ page: 'tickets', view: 'mine', work: 'mine' });
+    expect(parseRoute(hrefFor({ page: 'tickets', work: 'closed', id: 't1' }))).toEqual({ page: 'tickets', view: 'mine', work: 'closed', id: 't1' });
     vi.unstubAllGlobals();
   });
 });

@@ -1,7 +1,7 @@
 // The calls of docs/api.md that the console makes, by name.
-import type { Part, Upload } from '../../shared/wire';
+import type { Upload } from '../../shared/wire';
 import type { Http } from './http';
-import type { Agent, Channel, Conversation, DeadLetter, Group, Message, Outcome, Page, Presence, Token, View } from './types';
+import type { Agent, Channel, Conversation, DeadLetter, Entry, Group, Message, Outcome, Page, Presence, Ticket, TicketDetail, TicketView, Token, View } from './types';
 
 export interface Filters {
   state?: string;
@@ -11,9 +11,19 @@ export interface Filters {
   q?: string;
 }
 
+export interface TicketFilters {
+  state?: string;
+  severity?: string;
+  channel?: string;
+  group?: string;
+  agent?: string;
+  q?: string;
+}
+
 export type AgentFields = Pick<Agent, 'name' | 'role' | 'capacity' | 'active'>;
 
 export type Order = 'assign' | 'close' | 'reopen' | 'snooze';
+export type TicketOrder = 'assign' | 'confirm' | 'cancel' | 'reopen' | 'edit';
 
 export class Calls {
   constructor(readonly http: Http) {}
@@ -25,13 +35,17 @@ export class Calls {
   conversation = (id: string): Promise<Conversation> => this.http.get(`/conversations/${id}`);
   messages = (id: string, before?: number): Promise<Page<Message>> => this.http.get(`/conversations/${id}/messages`, { before });
 
-  reply = (id: string, content: Part[], key: string): Promise<Outcome> => this.http.post(`/conversations/${id}/reply`, { content }, { key });
-  note = (id: string, text: string, key: string): Promise<Outcome> => this.http.post(`/conversations/${id}/note`, { text }, { key });
-  order = (id: string, order: Order, body: object, key: string): Promise<Outcome> => this.http.post(`/conversations/${id}/${order}`, body, { key });
+  /** What changes something for good: `path` is of a conversation's or ticket's act. */
+  command = (path: string, body: object, key: string): Promise<Outcome> => this.http.post(path, body, { key });
   outcome = (commandId: string): Promise<Outcome> => this.http.get(`/commands/${commandId}`);
   typing = (id: string, on: boolean): Promise<void> => this.http.post(`/conversations/${id}/typing`, { on });
   read = (id: string, seq: number): Promise<void> => this.http.post(`/conversations/${id}/read`, { seq });
   upload = (file: File): Promise<Upload> => this.http.call('POST', '/uploads', { file, query: { name: file.name } });
+
+  tickets = (view: TicketView, filters: TicketFilters, cursor?: string, limit = 50): Promise<Page<Ticket>> =>
+    this.http.get('/tickets', { view, ...filters, cursor, limit });
+  ticketDetail = (id: string): Promise<TicketDetail> => this.http.get(`/tickets/${encodeURIComponent(id)}`);
+  ticketHistory = (id: string, after: number, limit: number): Promise<Page<Entry>> => this.http.get(`/tickets/${id}/history`, { after, limit });
 
   agents = (cursor?: string): Promise<Page<Agent>> => this.http.get('/agents', { cursor, limit: 200 });
   addAgent = (fields: AgentFields): Promise<Agent> => this.http.post('/agents', fields);

@@ -6,6 +6,10 @@ export type Presence = 'online' | 'away' | 'offline';
 export type State = 'new' | 'waiting' | 'open' | 'pending' | 'snoozed' | 'resolved' | 'closed';
 export type View = 'mine' | 'waiting' | 'all';
 
+export type TicketState = 'new' | 'processing' | 'pending_confirmation' | 'done' | 'cancelled' | 'reopened';
+export type TicketView = 'mine' | 'waiting' | 'open' | 'closed';
+export type Severity = 'critical' | 'major' | 'minor' | 'warning';
+
 export interface Named {
   id: string;
   name: string;
@@ -73,6 +77,71 @@ export interface Message {
   delivery: Delivery | null;
 }
 
+export interface Ticket {
+  id: string;
+  /** For people: T-2026-000123. */
+  number: string;
+  version: number;
+  state: TicketState;
+  severity: Severity;
+  category: string | null;
+  title: string;
+  channel: { id: string; kind: string };
+  device: string;
+  device_name: string | null;
+  code: string;
+  conversation_id: string;
+  group: Named | null;
+  agent: Named | null;
+  waiting_since: string | null;
+  n_raised: number;
+  n_flaps: number;
+  /** It flaps: a clear counts only once it has been quiet until then. */
+  settles_at: string | null;
+  first_raised_at: string;
+  raised_at: string;
+  cleared_at: string | null;
+  created_at: string;
+  updated_at: string;
+  closed_at: string | null;
+  last_pos: number;
+}
+
+export interface FaultNow {
+  code: string;
+  state: 'raised' | 'cleared';
+  severity: Severity;
+  at: string;
+  ticket_id: string | null;
+}
+
+export interface DeviceState {
+  seen_at: string;
+  silent_at: string | null;
+  readings: Record<string, unknown>;
+  readings_at: string | null;
+  location: { lat: number; lon: number; label?: string } | null;
+  faults: FaultNow[];
+}
+
+export type TicketDetail = Ticket & { last_state: DeviceState | null };
+
+export type EntryKind =
+  | 'opened' | 'raised' | 'cleared' | 'flapping' | 'settled' | 'assigned' | 'queued' | 'note' | 'sent' | 'edited' | 'done' | 'cancelled' | 'reopened';
+
+/** One line of a ticket's history. */
+export interface Entry {
+  pos: number;
+  kind: EntryKind;
+  agent: Named | null;
+  at: string;
+  occurred_at: string | null;
+  text: string | null;
+  data: Record<string, unknown> | null;
+  message_id: string | null;
+  message: Message | null;
+}
+
 export interface Outcome {
   command_id: string;
   status: 'done' | 'failed' | 'pending';
@@ -131,6 +200,7 @@ export type LiveEvent =
   | { seq: number; type: 'message'; at: string; data: { conversation_id: string; message: Message } }
   | { seq: number; type: 'delivery'; at: string; data: { conversation_id: string; message_id: string; delivery: Delivery } }
   | { seq: number; type: 'seen'; at: string; data: { conversation_id: string; delivered: number; read: number } }
+  | { seq: number; type: 'ticket'; at: string; data: Ticket }
   | { seq: number; type: 'agent'; at: string; data: Agent }
   | { seq: number; type: 'command'; at: string; data: Outcome }
   /** Some channel has changed; which fields it names is not promised, so the list is loaded anew. */

@@ -1,7 +1,7 @@
 // Every connected account: does it run, what waits in it, what went wrong last.
 import { useEffect, useState } from 'preact/hooks';
 import type { Channel } from '../api/types';
-import { explain } from '../state/desk';
+import { explain } from '../state/paged';
 import { clock, theDesk } from '../state/face';
 import { ago, t, word } from '../strings';
 import { Action, Chip, Modal } from '../ui/common';

@@ -2,7 +2,7 @@
 import { useEffect, useState } from 'preact/hooks';
 import { formatTime, formatDay } from '../../shared/format';
 import type { DeadLetter } from '../api/types';
-import { explain } from '../state/desk';
+import { explain } from '../state/paged';
 import { theDesk } from '../state/face';
 import { go, hrefFor, route } from '../state/router';
 import { lang, t, word } from '../strings';

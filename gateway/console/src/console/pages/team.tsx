@@ -1,7 +1,7 @@
 // Agents and groups: everybody sees them, administrators change them.
 import { useEffect, useState } from 'preact/hooks';
 import type { Agent, Group } from '../api/types';
-import { explain } from '../state/desk';
+import { explain } from '../state/paged';
 import { theDesk } from '../state/face';
 import { t, word } from '../strings';
 import { Action, Avatar, Modal } from '../ui/common';

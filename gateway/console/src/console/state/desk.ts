@@ -7,10 +7,12 @@ import type { Agent, Channel, Conversation, Group, LiveEvent, Named, Presence, R
 import { randomId } from '../../shared/id';
 import { chime } from './alerts';
 import { Drafts, keep, load } from './keep';
-import { counts, inView, places, upsert, visible, type Known, type Listing } from './lists';
+import { counts, inView, places, visible, type Listing } from './lists';
 import { deliver, lastInbound, merge, seen, type Loaded } from './messages';
+import { explain, Lists } from './paged';
 import { route } from './router';
 import { Sender, type Send } from './sender';
+import { Tickets } from './tickets';
 
 const RANK: Role[] = ['auditor', 'agent', 'supervisor', 'admin'];
 /** Threads kept in memory; the least recently opened goes first. */
@@ -25,26 +27,16 @@ export interface Writing {
   until: number;
 }
 
-interface ListState {
-  filters: Filters;
-  next: string | undefined;
-  horizon: string | undefined;
-  found: ReadonlySet<string> | undefined;
-  loading: boolean;
-  problem: string;
-}
-
-const EMPTY_LIST: ListState = { filters: {}, next: undefined, horizon: undefined, found: undefined, loading: true, problem: '' };
-
 export class Desk {
   readonly calls: Calls;
   readonly live: Live;
   readonly sender: Sender;
   readonly drafts: Drafts;
   readonly me = signal<Agent>(undefined as never);
-  readonly known = signal<Known>(new Map());
+  /** Conversations. */
+  readonly lists: Lists<Conversation, View, Filters>;
+  readonly tickets: Tickets;
   readonly threads = signal<ReadonlyMap<string, Loaded>>(new Map());
-  readonly lists = signal<Record<View, ListState>>({ mine: EMPTY_LIST, waiting: EMPTY_LIST, all: EMPTY_LIST });
   readonly agents = signal<Agent[]>([]);
   readonly groups = signal<Group[]>([]);
   readonly channels = signal<Channel[]>([]);
@@ -52,17 +44,23 @@ export class Desk {
   readonly writing = signal<Writing[]>([]);
   readonly online = signal(true);
   readonly notice = signal<{ text: string; bad: boolean } | undefined>(undefined);
-  readonly counts = computed(() => counts(this.known.value, this.me.value.id));
+  readonly counts = computed(() => counts(this.lists.known.value, this.me.value.id));
   /** Places in line, when all who wait are known. */
   private readonly places = computed(() => {
-    const { loading, next, filters } = this.lists.value.waiting;
-    return loading || next || Object.values(filters).some(Boolean) ? undefined : places(this.known.value);
+    const { loading, next, filters } = this.lists.views.value.waiting;
+    return loading || next || Object.values(filters).some(Boolean) ? undefined : places(this.lists.known.value);
   });
   readonly unread = computed(() => this.counts.value.unread);
 
   constructor(me: Agent, http: Http) {
     this.me.value = me;
     this.calls = new Calls(http);
+    const nothing = { items: [], next: null };
+    // Who is no agent has nothing of their own.
+    this.lists = new Lists(['mine', 'waiting', 'all'], async (view, filters, cursor) =>
+      view === 'mine' && !me.id ? nothing : this.calls.conversations(view, filters, cursor),
+    );
+    this.tickets = new Tickets(this);
     this.drafts = new Drafts(me.id);
     this.live = new Live({
       ticket: this.calls.ticket,
@@ -75,12 +73,18 @@ export class Desk {
     const saved = `sends.${me.id}`;
     this.sender = new Sender(
       {
-        send: ({ kind, conversation, content, key }) =>
-          kind === 'reply' ? this.calls.reply(conversation, content, key) : this.calls.note(conversation, content[0]?.text ?? '', key),
+        send: ({ kind, conversation, ticket, content, expires_in, key }) => {
+          const path = ticket ? `/tickets/${ticket}` : `/conversations/${conversation}`;
+          const body = kind === 'reply' ? { content, ...(expires_in ? { expires_in } : {}) } : { text: content[0]?.text ?? '' };
+          return this.calls.command(`${path}/${kind}`, body, key);
+        },
         outcome: this.calls.outcome,
         save: (sends) => keep(saved, sends.length ? sends : undefined),
         changed: (sends) => (this.sends.value = sends),
-        done: (send, message) => message && this.mergeThread(send.conversation, (loaded) => loaded && merge(loaded, [message])),
+        done: (send, message) => {
+          if (send.ticket) void this.tickets.refresh();
+          if (message) this.mergeThread(send.conversation, (loaded) => loaded && merge(loaded, [message]));
+        },
       },
       load<Send[]>(saved) ?? [],
     );
@@ -105,48 +109,18 @@ export class Desk {
   }
 
   listing(view: View): Listing {
-    const { filters, found, horizon } = this.lists.value[view];
+    const { filters, found, horizon } = this.lists.views.value[view];
     return { view, filters, me: this.me.value.id, ...(found ? { found } : {}), ...(horizon ? { horizon } : {}) };
   }
 
   visible(view: View): Conversation[] {
-    return visible(this.known.value, this.listing(view));
-  }
-
-  /** Loads the first page of a list, or the next one. */
-  async loadList(view: View, more = false): Promise<void> {
-    const list = this.lists.value[view];
-    if (view === 'mine' && !this.me.value.id) return this.changeList(view, { loading: false });
-    this.changeList(view, { loading: true, problem: '' });
-    try {
-      const page = await this.calls.conversations(view, list.filters, more ? list.next : undefined);
-      if (this.lists.value[view].filters !== list.filters) return;
-      this.known.value = upsert(this.known.value, page.items);
-      const ids = page.items.map((item) => item.id);
-      this.changeList(view, {
-        next: page.next ?? undefined,
-        horizon: page.next ? page.items[page.items.length - 1]?.updated_at : undefined,
-        found: list.filters.q ? new Set(more ? [...(list.found ?? []), ...ids] : ids) : undefined,
-        loading: false,
-      });
-    } catch (error) {
-      if (this.lists.value[view].filters === list.filters) this.changeList(view, { loading: false, problem: explain(error) });
-    }
-  }
-
-  filter(view: View, filters: Filters): void {
-    this.lists.value = { ...this.lists.value, [view]: { ...EMPTY_LIST, filters } };
-    void this.loadList(view);
+    return visible(this.lists.known.value, this.listing(view));
   }
 
   /** Makes sure that a conversation and its newest messages are here. */
   async openThread(id: string): Promise<void> {
     try {
-      if (!this.known.value.has(id)) {
-        const conversation = await this.calls.conversation(id);
-        // Read only now: lists may have arrived meanwhile.
-        this.known.value = upsert(this.known.value, [conversation]);
-      }
+      if (!this.lists.known.value.has(id)) this.lists.keep([await this.calls.conversation(id)]);
       if (this.threads.value.has(id)) return;
       // Live events that arrive while the page is on its way are merged into it instead of being missed.
       this.mergeThread(id, () => ({ messages: [], more: false, loading: true }));
@@ -172,21 +146,26 @@ export class Desk {
 
   /** The agent has the newest message before their eyes. */
   async markRead(id: string): Promise<void> {
-    const conversation = this.known.value.get(id);
+    const conversation = this.lists.known.value.get(id);
     const loaded = this.threads.value.get(id);
     if (!conversation?.unread || !loaded || !this.may('agent')) return;
     // Onlookers must not make the visitor believe that somebody answers.
     if (!conversation.agent || conversation.agent.id !== this.me.value.id) return;
-    this.known.value = upsert(this.known.value, [{ ...conversation, unread: 0 }]);
+    this.lists.keep([{ ...conversation, unread: 0 }]);
     await this.calls.read(id, lastInbound(loaded)).catch(() => undefined);
   }
 
-  /** A guarded change of a conversation; the event that follows shows it, the sentence says what went wrong. */
-  async order(id: string, order: Order, body: object = {}): Promise<boolean> {
+  /** A guarded change of a conversation. */
+  order(id: string, order: Order, body: object = {}): Promise<boolean> {
+    return this.command(`/conversations/${id}/${order}`, body);
+  }
+
+  /** Does what is asked, once; the event that follows shows it, the sentence says what went wrong. */
+  async command(path: string, body: object): Promise<boolean> {
     const key = randomId();
     for (let attempt = 0; ; attempt++) {
       try {
-        const outcome = await this.calls.order(id, order, body, key);
+        const outcome = await this.calls.command(path, body, key);
         if (outcome.status === 'failed') throw new ApiError(409, outcome.problem?.code ?? '', outcome.problem?.detail ?? '');
         return true;
       } catch (error) {
@@ -216,7 +195,8 @@ export class Desk {
   /** Everything that lists show, from the start: after sign-in, and when too much was missed. */
   private reload(): void {
     this.threads.value = new Map();
-    for (const view of ['mine', 'waiting', 'all'] as const) void this.loadList(view);
+    this.lists.reload();
+    this.tickets.reload();
     if (route.value.id && route.value.page === 'inbox') void this.openThread(route.value.id);
     void this.refresh(this.agents, this.calls.agents);
     void this.refresh(this.groups, this.calls.groups);
@@ -240,8 +220,8 @@ export class Desk {
   private receive(event: LiveEvent): void {
     switch (event.type) {
       case 'conversation': {
-        const before = this.known.value.get(event.data.id);
-        this.known.value = upsert(this.known.value, [event.data]);
+        const before = this.lists.known.value.get(event.data.id);
+        this.lists.keep([event.data]);
         const me = this.me.value.id;
         if (me && event.data.agent?.id === me && before?.agent?.id !== me) chime();
         break;
@@ -256,9 +236,13 @@ export class Desk {
       }
       case 'delivery':
         this.mergeThread(event.data.conversation_id, (loaded) => loaded && deliver(loaded, event.data.message_id, event.data.delivery));
+        this.tickets.deliver(event.data.message_id, event.data.delivery);
         break;
       case 'seen':
         this.mergeThread(event.data.conversation_id, (loaded) => loaded && seen(loaded, event.data.delivered, event.data.read));
+        break;
+      case 'ticket':
+        this.tickets.receive(event.data);
         break;
       case 'agent':
         this.agents.value = replace(this.agents.value, event.data);
@@ -281,7 +265,7 @@ export class Desk {
 
   /** A sound when it concerns this agent and is not before their eyes already. */
   private ring(id: string): void {
-    const conversation = this.known.value.get(id);
+    const conversation = this.lists.known.value.get(id);
     const looking = document.visibilityState === 'visible' && route.value.id === id;
     const mine = !conversation || inView(conversation, 'mine', this.me.value.id) || inView(conversation, 'waiting', this.me.value.id);
     if (mine && !looking) chime();
@@ -313,15 +297,6 @@ export class Desk {
     }
     this.threads.value = threads;
   }
-
-  private changeList(view: View, fields: Partial<ListState>): void {
-    this.lists.value = { ...this.lists.value, [view]: { ...this.lists.value[view], ...fields } };
-  }
-}
-
-/** The server's own sentence. */
-export function explain(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }
 
 function replace<T extends { id: string }>(items: T[], item: T): T[] {

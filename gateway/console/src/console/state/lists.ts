@@ -4,18 +4,6 @@ import type { Conversation, View } from '../api/types';
 
 export type Known = ReadonlyMap<string, Conversation>;
 
-/** The newer of two states of a conversation wins, whatever order they arrive in. */
-export function upsert(known: Known, conversations: Iterable<Conversation>): Known {
-  let changed: Map<string, Conversation> | undefined;
-  for (const conversation of conversations) {
-    const before = (changed ?? known).get(conversation.id);
-    if (before && before.version > conversation.version) continue;
-    changed ??= new Map(known);
-    changed.set(conversation.id, conversation);
-  }
-  return changed ?? known;
-}
-
 export function isDone(conversation: Conversation): boolean {
   return conversation.state === 'resolved' || conversation.state === 'closed';
 }

@@ -43,7 +43,17 @@ export function lastInbound(loaded: Loaded): number {
   return loaded.messages.reduce((seq, message) => (message.kind === 'message' && message.direction === 'inbound' ? Math.max(seq, message.seq ?? 0) : seq), 0);
 }
 
-function better(one: Delivery | null, other: Delivery | null): Delivery | null {
+/** The one of two words on a delivery that holds. */
+export function better(one: Delivery | null, other: Delivery | null): Delivery | null {
   if (!one || !other) return other ?? one;
   return RANK[other.state] >= RANK[one.state] ? other : one;
+}
+
+/** The event of a reply may overtake the answer to its call; then it is in the list already. */
+export function pending<S extends { content: unknown; at: number; state: string }>(sends: S[], messages: Message[], me: string): S[] {
+  return sends.filter((send) => {
+    if (send.state === 'failed') return true;
+    const content = JSON.stringify(send.content);
+    return !messages.some((message) => message.from.id === me && Date.parse(message.at) >= send.at - 2_000 && JSON.stringify(message.content) === content);
+  });
 }

@@ -15,8 +15,12 @@ export const SENDS_MAX = 50;
 export interface Send {
   key: string;
   conversation: string;
+  /** Said on this ticket of the conversation. */
+  ticket?: string;
   kind: 'reply' | 'note';
   content: Part[];
+  /** Seconds until it is not to be sent any more. */
+  expires_in?: number;
   at: number;
   state: 'sending' | 'waiting' | 'failed';
   /** The server's sentence, when it refused. */
@@ -57,9 +61,9 @@ export class Sender {
   }
 
   /** False when too much is unconfirmed already. */
-  add(conversation: string, kind: Send['kind'], content: Part[]): boolean {
+  add(conversation: string, kind: Send['kind'], content: Part[], more: Pick<Send, 'ticket' | 'expires_in'> = {}): boolean {
     if (this.sends.length >= SENDS_MAX) return false;
-    this.update([...this.sends, { key: randomId(), conversation, kind, content, at: Date.now(), state: 'sending' }]);
+    this.update([...this.sends, { key: randomId(), conversation, kind, content, ...more, at: Date.now(), state: 'sending' }]);
     void this.pump(conversation);
     return true;
   }
@@ -69,7 +73,8 @@ export class Sender {
     const send = this.sends.find((each) => each.key === key);
     if (send?.state !== 'failed') return;
     this.remove(key);
-    this.add(send.conversation, send.kind, send.content);
+    const { ticket, expires_in } = send;
+    this.add(send.conversation, send.kind, send.content, { ...(ticket ? { ticket } : {}), ...(expires_in ? { expires_in } : {}) });
   }
 
   remove(key: string): void {

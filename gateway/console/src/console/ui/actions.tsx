@@ -1,6 +1,6 @@
 // What can be done with a conversation, as buttons and as dialogs that shortcuts open too.
 import { useState } from 'preact/hooks';
-import type { Conversation } from '../api/types';
+import type { Conversation, Named } from '../api/types';
 import { dialog, theDesk } from '../state/face';
 import { isDone } from '../state/lists';
 import { lang, t, word } from '../strings';
@@ -30,16 +30,19 @@ export function resolve(conversation: Conversation, resolved = true): Promise<bo
 /** The dialog that is open, if any. */
 export function Dialogs({ conversation }: { conversation: Conversation }) {
   const close = (): void => void (dialog.value = undefined);
-  if (dialog.value === 'assign') return <Assign conversation={conversation} close={close} />;
+  if (dialog.value === 'assign') return <Assign agent={conversation.agent} order={(to) => theDesk().order(conversation.id, 'assign', to)} close={close} />;
   if (dialog.value === 'snooze') return <Snooze conversation={conversation} close={close} />;
   return null;
 }
 
-function Assign({ conversation, close }: { conversation: Conversation; close: () => void }) {
+type Assignee = { agent_id?: string; group_id?: string };
+
+/** To whom a conversation or a ticket goes; `agent` has it now. */
+export function Assign({ agent: now, order: give, close }: { agent: Named | null; order: (to: Assignee) => Promise<boolean>; close: () => void }) {
   const desk = theDesk();
   const me = desk.me.value;
-  const assign = async (to: { agent_id?: string; group_id?: string }): Promise<void> => {
-    if (await desk.order(conversation.id, 'assign', to)) close();
+  const assign = async (to: Assignee): Promise<void> => {
+    if (await give(to)) close();
   };
   const order = { online: 0, away: 1, offline: 2 };
   const agents = [...desk.agents.value].sort((a, b) => Number(b.id === me.id) - Number(a.id === me.id) || order[a.presence] - order[b.presence] || a.load - b.load);
@@ -49,7 +52,7 @@ function Assign({ conversation, close }: { conversation: Conversation; close: ()
       <ul class="choices">
         {agents.filter((agent) => agent.role !== 'auditor' && agent.active).map((agent) => (
           <li>
-            <button type="button" class="choice" aria-current={conversation.agent?.id === agent.id ? 'true' : undefined} onClick={() => void assign({ agent_id: agent.id })}>
+            <button type="button" class="choice" aria-current={now?.id === agent.id ? 'true' : undefined} onClick={() => void assign({ agent_id: agent.id })}>
               <Avatar name={agent.name} size={28} />
               <b>{agent.name}{agent.id === me.id && ` (${t('you')})`}</b>
               <span class={`dot ${agent.presence}`}>{word('', agent.presence)}</span>

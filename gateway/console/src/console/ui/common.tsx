@@ -1,8 +1,8 @@
 // Pieces used on every page.
 import { signal } from '@preact/signals';
-import type { ComponentChildren } from 'preact';
+import type { ComponentChildren, RefObject } from 'preact';
 import { useEffect, useLayoutEffect, useRef } from 'preact/hooks';
-import { t, word } from '../strings';
+import { lang, t, word } from '../strings';
 import { Icon } from './icon';
 
 /** A modal window. The browser's own element keeps the focus inside, closes on Escape and gives the focus back. */
@@ -37,6 +37,31 @@ export function Modal({ title, close, children }: { title: string; close: () => 
 /** One colour per meaning; the word is always there too. */
 export function Chip({ tone, children }: { tone: string; children: ComponentChildren }) {
   return <span class={`chip tone-${tone}`}>{children}</span>;
+}
+
+export function Severity({ severity }: { severity: string }) {
+  return <Chip tone={severity}>{word('s_', severity)}</Chip>;
+}
+
+/** A moment in the reader's words. */
+export function Moment({ at }: { at: string }) {
+  return <time dateTime={at}>{new Date(at).toLocaleString(lang(), { dateStyle: 'medium', timeStyle: 'short' })}</time>;
+}
+
+/** One fact of a list of them. */
+export function Line({ name, children }: { name: string; children: ComponentChildren }) {
+  return <div><dt>{name}</dt><dd>{children}</dd></div>;
+}
+
+/** A text field that is as high as what is in it. */
+export function useGrowing(text: string, input: RefObject<HTMLTextAreaElement | null> = useRef<HTMLTextAreaElement>(null)): RefObject<HTMLTextAreaElement | null> {
+  useLayoutEffect(() => {
+    const element = input.current;
+    if (!element) return;
+    element.style.height = 'auto';
+    element.style.height = `${element.scrollHeight}px`;
+  }, [text]);
+  return input;
 }
 
 export function StateChip({ state }: { state: string }) {
@@ -76,7 +101,7 @@ export function Toast({ notice, done }: { notice: { text: string; bad: boolean }
 }
 
 /** Something that takes a moment: the button stays, keeps the focus, and does not fire twice. */
-export function Action({ run, kind = '', disabled = false, children }: { run: () => unknown; kind?: string; disabled?: boolean; children: ComponentChildren }) {
+export function Action({ run, kind = '', disabled = false, title, children }: { run: () => unknown; kind?: string; disabled?: boolean; title?: string; children: ComponentChildren }) {
   const busy = useRef(signal(false)).current;
   const click = async (): Promise<void> => {
     if (busy.value || disabled) return;
@@ -88,7 +113,7 @@ export function Action({ run, kind = '', disabled = false, children }: { run: ()
     }
   };
   return (
-    <button type="button" class={`button ${kind}`} aria-disabled={busy.value || disabled} onClick={() => void click()}>
+    <button type="button" class={`button ${kind}`} aria-disabled={busy.value || disabled} title={title} onClick={() => void click()}>
       {children}
     </button>
   );

@@ -1,23 +1,34 @@
-// Where the agent writes: a reply to the contact or a note for the team, with files, and a draft per conversation.
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
+// Where the agent writes: words to the contact, an order to a device, or a note for the team; with files, and a draft each.
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
 import { uploadPart, type Part } from '../../shared/wire';
 import { randomId } from '../../shared/id';
-import type { Conversation } from '../api/types';
-import { explain } from '../state/desk';
-import { composer, theDesk, write } from '../state/face';
-import { isDone } from '../state/lists';
-import { t, word } from '../strings';
-import { Action } from './common';
-import { Icon } from './icon';
-import { contactName } from './list';
+import { composer, theDesk, useAsked, write, type Mode } from '../state/face';
+import { explain } from '../state/paged';
+import type { Send } from '../state/sender';
+import { t } from '../strings';
+import { CommandField } from './command-field';
+import { useGrowing } from './common';
+import { Icon, type IconName } from './icon';
 
 const SIGNAL_REPEAT_MS = 3_000;
 const SIGNAL_IDLE_MS = 5_000;
 const TEXT_MAX = 20_000;
 const FILES_MAX = 9;
 
-/** The last wish to write that was met. */
-let answeredAsk = 0;
+/** What is written to: a conversation, or a ticket of one. */
+export interface Target {
+  /** Drafts are kept under it. */
+  id: string;
+  conversation: string;
+  ticket?: string;
+  name: string;
+  modes: readonly Mode[];
+  /** There is somebody who sees that we type, and takes files. */
+  contact: boolean;
+}
+
+const FACES: Record<Mode, [IconName, 'reply' | 'command' | 'note']> = { reply: ['reply', 'reply'], command: ['device', 'command'], note: ['note', 'note'] };
 
 interface Attached {
   id: string;
@@ -25,49 +36,37 @@ interface Attached {
   part?: Part;
 }
 
-export function Composer({ conversation }: { conversation: Conversation }) {
+export function Composer({ target, children }: { target: Target; children: (mode: Mode) => ComponentChildren }) {
   const desk = theDesk();
   if (!desk.may('agent')) return <p class="composer-hint">{t('readOnly')}</p>;
-  const { id } = conversation;
-  const { mode } = composer.value;
+  const mode = target.modes.includes(composer.value.mode) ? composer.value.mode : 'reply';
+  const send = (kind: Send['kind'], content: Part[], expires_in?: number): boolean => {
+    const more = { ...(target.ticket ? { ticket: target.ticket } : {}), ...(expires_in ? { expires_in } : {}) };
+    const taken = desk.sender.add(target.conversation, kind, content, more);
+    if (!taken) desk.say(t('tooMany'), true);
+    return taken;
+  };
   return (
     <div class={`composer ${mode}`}>
-      {isDone(conversation) && mode === 'reply' && <p class="composer-hint">{t('doneHint', { state: word('state_', conversation.state) })}</p>}
-      {!conversation.agent && !isDone(conversation) && desk.me.value.id && (
-        <p class="composer-hint">{t('takeHint')} <Action kind="primary small" run={() => desk.order(id, 'assign', { agent_id: desk.me.value.id })}>{t('take')}</Action></p>
-      )}
+      {children(mode)}
       <div class="modes">
-        <button type="button" class="mode" aria-pressed={mode === 'reply'} onClick={() => write('reply')}><Icon name="reply" size={15} />{t('reply')}</button>
-        <button type="button" class="mode" aria-pressed={mode === 'note'} onClick={() => write('note')}><Icon name="note" size={15} />{t('note')}</button>
+        {target.modes.map((each) => (
+          <button type="button" class="mode" aria-pressed={mode === each} onClick={() => write(each)}><Icon name={FACES[each][0]} size={15} />{t(FACES[each][1])}</button>
+        ))}
         {mode === 'note' && <span class="hint">{t('noteHint')}</span>}
       </div>
-      <Field key={mode} conversation={conversation} mode={mode} />
+      {mode === 'command' ? <CommandField target={target} send={send} /> : <Field key={mode} target={target} mode={mode} send={send} />}
     </div>
   );
 }
 
-function Field({ conversation, mode }: { conversation: Conversation; mode: 'reply' | 'note' }) {
+function Field({ target, mode, send: say }: { target: Target; mode: Send['kind']; send: (kind: Send['kind'], content: Part[]) => boolean }) {
   const desk = theDesk();
-  const { id } = conversation;
-  const input = useRef<HTMLTextAreaElement>(null);
+  const { id } = target;
   const [text, setText] = useState(desk.drafts.get(id, mode));
+  const input = useGrowing(text, useAsked<HTMLTextAreaElement>());
   const files = useFiles();
-  const signal = useWritingSignal(id, mode);
-  const asked = composer.value.asked;
-
-  // Before the next key press, or its letter would be taken for a shortcut. Merely opening a conversation asks for nothing
-  // and leaves the focus in the list.
-  useLayoutEffect(() => {
-    if (answeredAsk !== asked) input.current?.focus();
-    answeredAsk = asked;
-  }, [asked]);
-  useLayoutEffect(() => {
-    const element = input.current;
-    if (!element) return;
-    element.style.height = 'auto';
-    element.style.height = `${element.scrollHeight}px`;
-  }, [text]);
-
+  const signal = useWritingSignal(target, mode);
   const change = (value: string): void => {
     setText(value);
     desk.drafts.set(id, mode, value);
@@ -77,7 +76,7 @@ function Field({ conversation, mode }: { conversation: Conversation; mode: 'repl
   const send = (): void => {
     if (!ready) return;
     const content: Part[] = [...(text.trim() ? [{ type: 'text', text: text.trim() }] : []), ...files.parts];
-    if (!desk.sender.add(id, mode, content)) return desk.say(t('tooMany'), true);
+    if (!say(mode, content)) return;
     change('');
     files.clear();
     input.current?.focus();
@@ -88,13 +87,13 @@ function Field({ conversation, mode }: { conversation: Conversation; mode: 'repl
     event.preventDefault();
     send();
   };
-  const attach = mode === 'reply';
+  const attach = mode === 'reply' && target.contact;
   const take = (event: Event, list: FileList | null | undefined): void => {
     if (!attach || !list?.length) return;
     event.preventDefault();
     files.add(list);
   };
-  const label = mode === 'reply' ? t('replyTo', { name: contactName(conversation) }) : t('internal');
+  const label = mode === 'reply' ? t('replyTo', { name: target.name }) : t('internal');
   return (
     <form class="field" onSubmit={(event) => (event.preventDefault(), send())} onDragOver={(event) => attach && event.preventDefault()} onDrop={(event) => take(event, event.dataTransfer?.files)}>
       {files.items.length > 0 && (
@@ -117,7 +116,7 @@ function Field({ conversation, mode }: { conversation: Conversation; mode: 'repl
             <Icon name="clip" />
           </label>
         )}
-        <button class="button primary" aria-disabled={!ready}><Icon name={attach ? 'send' : 'note'} size={16} />{t(attach ? 'send' : 'addNote')}</button>
+        <button class="button primary" aria-disabled={!ready}><Icon name={mode === 'reply' ? 'send' : 'note'} size={16} />{t(mode === 'reply' ? 'send' : 'addNote')}</button>
       </div>
     </form>
   );
@@ -150,11 +149,12 @@ function useFiles() {
 }
 
 /** Tells the contact that we type and the other agents that we reply: repeated while it lasts, ended when it stops. */
-function useWritingSignal(id: string, mode: 'reply' | 'note'): (on: boolean) => void {
+function useWritingSignal({ id, contact }: Target, mode: Send['kind']): (on: boolean) => void {
   const desk = theDesk();
   const since = useRef(0);
   const idle = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
   const tell = (on: boolean): void => {
+    if (!contact) return;
     desk.live.replying(id, on);
     if (mode === 'reply' && desk.me.value.id) void desk.calls.typing(id, on).catch(() => undefined);
   };

@@ -5,8 +5,8 @@ import { go, route } from '../state/router';
 import { settings } from '../state/settings';
 import { t } from '../strings';
 import { Dialogs } from './actions';
+import { Conversations } from './conversations';
 import { Details } from './details';
-import { List } from './list';
 import { Logo } from './shell';
 import { Thread } from './thread';
 
@@ -25,10 +25,10 @@ export function Inbox() {
   useEffect(() => {
     if (id) void desk.openThread(id);
   }, [id, desk]);
-  const conversation = id ? desk.known.value.get(id) : undefined;
+  const conversation = id ? desk.lists.known.value.get(id) : undefined;
   return (
     <main class="inbox" data-open={conversation !== undefined}>
-      <List view={view} />
+      <Conversations view={view} />
       {conversation ? <Thread conversation={conversation} /> : (
         <section class="nothing">{id ? t('loading') : <><Logo /><h2>{t('pickOne')}</h2><p>{t('pickHint')}</p></>}</section>
       )}

@@ -15,7 +15,8 @@ export function Linked({ text }: { text: string }) {
   );
 }
 
-function string(value: unknown): string {
+/** A value of any kind as text. */
+export function string(value: unknown): string {
   return typeof value === 'string' ? value : value === undefined || value === null ? '' : JSON.stringify(value);
 }
 

@@ -38,6 +38,9 @@ export function Shell({ children }: { children: ComponentChildren }) {
           <Place to={{ view: 'all' }} icon="list" label="all" />
         </ul>
         <ul>
+          <Place to={{ page: 'tickets', work: desk.me.value.id ? 'mine' : 'open' }} icon="wrench" label="tickets" count={desk.tickets.waiting.value} />
+        </ul>
+        <ul>
           {desk.may('supervisor') && <Place to={{ page: 'dead' }} icon="undelivered" label="dead" />}
           <Place to={{ page: 'channels' }} icon="channels" label="channels" />
           <Place to={{ page: 'team' }} icon="team" label="team" />

@@ -1,20 +1,21 @@
 // The open conversation: its head with actions, the messages, who is writing, and the composer.
-import { useEffect, useLayoutEffect, useRef, useState } from 'preact/hooks';
-import { formatDay, sameDay } from '../../shared/format';
+import { useEffect } from 'preact/hooks';
+import { sameDay } from '../../shared/format';
 import type { Conversation, Message } from '../api/types';
 import { theDesk } from '../state/face';
-import type { Loaded } from '../state/messages';
+import { isDone } from '../state/lists';
+import { pending, type Loaded } from '../state/messages';
 import { hrefFor, route } from '../state/router';
 import { choose, settings } from '../state/settings';
-import { lang, t } from '../strings';
+import { t, word } from '../strings';
 import { Actions } from './actions';
-import { Avatar, StateChip } from './common';
+import { Action, Avatar, StateChip } from './common';
 import { Composer } from './composer';
+import { contactName } from './conversations';
 import { Icon, KindIcon } from './icon';
-import { contactName } from './list';
+import { Day, Log } from './log';
 import { MessageView, SendView } from './message';
 
-const NEAR_END_PX = 120;
 const GROUP_MS = 300_000;
 
 export function Thread({ conversation }: { conversation: Conversation }) {
@@ -24,9 +25,9 @@ export function Thread({ conversation }: { conversation: Conversation }) {
   return (
     <section class="thread" aria-label={contactName(conversation)}>
       <Head conversation={conversation} />
-      <Log key={conversation.id} conversation={conversation} loaded={loaded} />
+      <Messages key={conversation.id} conversation={conversation} loaded={loaded} />
       <Writing conversation={conversation} />
-      <Composer key={`composer ${conversation.id}`} conversation={conversation} />
+      <Reply key={`composer ${conversation.id}`} conversation={conversation} />
     </section>
   );
 }
@@ -42,9 +43,13 @@ function Head({ conversation }: { conversation: Conversation }) {
         <p><StateChip state={conversation.state} /><KindIcon kind={conversation.channel.kind} size={14} /><span class="line">{conversation.channel.id} · {conversation.agent?.name ?? t('nobody')}</span></p>
       </div>
       <Actions conversation={conversation} />
-      <button type="button" class="icon-button" aria-pressed={settings.value.details} aria-label={t('details')} title={t('details')} onClick={() => choose({ details: !settings.value.details })}><Icon name="panel" /></button>
+      <DetailsButton />
     </header>
   );
+}
+
+export function DetailsButton() {
+  return <button type="button" class="icon-button" aria-pressed={settings.value.details} aria-label={t('details')} title={t('details')} onClick={() => choose({ details: !settings.value.details })}><Icon name="panel" /></button>;
 }
 
 /** Reports as read what is on the screen of somebody who looks at it. */
@@ -64,69 +69,26 @@ function useRead(conversation: Conversation, loaded: Loaded | undefined): void {
   }, [conversation.id, conversation.unread, loaded]);
 }
 
-function Log({ conversation, loaded }: { conversation: Conversation; loaded: Loaded | undefined }) {
+function Messages({ conversation, loaded }: { conversation: Conversation; loaded: Loaded | undefined }) {
   const desk = theDesk();
-  const log = useRef<HTMLDivElement>(null);
-  const [following, setFollowing] = useState(true);
-  const height = useRef(0);
   const messages = loaded?.messages ?? [];
-  const sends = pending(desk.sends.value.filter((send) => send.conversation === conversation.id), messages, desk.me.value.id);
-  const oldest = messages[0]?.id;
-
-  useLayoutEffect(() => {
-    const element = log.current;
-    if (!element) return;
-    // Stay at the end while new messages come, and at the same message while older ones are put above it.
-    if (following) element.scrollTop = element.scrollHeight;
-  }, [messages, sends.length, following]);
-  useLayoutEffect(() => {
-    const element = log.current;
-    if (element && !following) element.scrollTop += element.scrollHeight - height.current;
-  }, [oldest]);
-  useEffect(() => {
-    const element = log.current;
-    if (!element) return undefined;
-    // Pictures that arrive and a composer that grows move the end away.
-    const observer = new ResizeObserver(() => {
-      if (following) element.scrollTop = element.scrollHeight;
-    });
-    observer.observe(element);
-    if (element.firstElementChild) observer.observe(element.firstElementChild);
-    return () => observer.disconnect();
-  }, [following]);
-
-  const scrolled = (element: HTMLElement): void => {
-    height.current = element.scrollHeight;
-    setFollowing(element.scrollHeight - element.scrollTop - element.clientHeight < NEAR_END_PX);
-  };
+  const sends = pending(desk.sends.value.filter((send) => send.conversation === conversation.id && !send.ticket), messages, desk.me.value.id);
+  const older = loaded?.more ? () => void desk.loadOlder(conversation.id) : undefined;
   return (
-    <div class="log" role="log" aria-label={t('messages')} aria-live="polite" aria-busy={!loaded || loaded.loading} tabIndex={0} ref={log} onScroll={(event) => scrolled(event.currentTarget)}>
-      <div class="messages">
-        {(!loaded || loaded.loading) && <p class="notice">{t('loading')}</p>}
-        {loaded?.more && !loaded.loading && <button type="button" class="button plain older" onClick={() => void desk.loadOlder(conversation.id)}>{t('older')}</button>}
-        {messages.map((message, index) => {
-          const before = messages[index - 1];
-          const after = messages[index + 1];
-          return (
-            <>
-              {(!before || !sameDay(before.at, message.at)) && <p class="day" key={`day ${message.id}`}>{dayName(message.at)}</p>}
-              <MessageView key={message.id} message={message} contact={contactName(conversation)} first={!before || !together(before, message)} last={!after || !together(message, after) || after.delivery?.state !== message.delivery?.state} />
-            </>
-          );
-        })}
-        {sends.map((send) => <SendView key={send.key} send={send} />)}
-      </div>
-    </div>
+    <Log label={t('messages')} loading={!loaded || loaded.loading === true} older={older} oldest={messages[0]?.id} newest={[messages, sends.length]}>
+      {messages.map((message, index) => {
+        const before = messages[index - 1];
+        const after = messages[index + 1];
+        return (
+          <>
+            <Day key={`day ${message.id}`} at={message.at} before={before?.at} />
+            <MessageView key={message.id} message={message} contact={contactName(conversation)} first={!before || !together(before, message)} last={!after || !together(message, after) || after.delivery?.state !== message.delivery?.state} />
+          </>
+        );
+      })}
+      {sends.map((send) => <SendView key={send.key} send={send} />)}
+    </Log>
   );
-}
-
-/** The event of a reply may overtake the answer to its call; then it is in the list already. */
-export function pending<S extends { content: unknown; at: number; state: string }>(sends: S[], messages: Message[], me: string): S[] {
-  return sends.filter((send) => {
-    if (send.state === 'failed') return true;
-    const content = JSON.stringify(send.content);
-    return !messages.some((message) => message.from.id === me && Date.parse(message.at) >= send.at - 2_000 && JSON.stringify(message.content) === content);
-  });
 }
 
 function together(one: Message, other: Message): boolean {
@@ -134,12 +96,6 @@ function together(one: Message, other: Message): boolean {
     one.kind === other.kind && one.kind !== 'notice' && one.from.id === other.from.id && one.direction === other.direction &&
     Date.parse(other.at) - Date.parse(one.at) < GROUP_MS && sameDay(one.at, other.at)
   );
-}
-
-function dayName(at: string): string {
-  const now = Date.now();
-  if (sameDay(at, now)) return t('today');
-  return sameDay(at, now - 86_400_000) ? t('yesterday') : formatDay(at, lang());
 }
 
 function Writing({ conversation }: { conversation: Conversation }) {
@@ -151,5 +107,24 @@ function Writing({ conversation }: { conversation: Conversation }) {
         <span class={each.kind}>{t(each.kind === 'agent' ? 'replying' : 'typing', { name: each.who.name || contactName(conversation) })}</span>
       ))}
     </div>
+  );
+}
+
+function Reply({ conversation }: { conversation: Conversation }) {
+  const desk = theDesk();
+  const { id, agent, channel, state } = conversation;
+  const done = isDone(conversation);
+  const modes = channel.kind === 'mqtt' ? (['reply', 'command', 'note'] as const) : (['reply', 'note'] as const);
+  return (
+    <Composer target={{ id, conversation: id, name: contactName(conversation), modes, contact: true }}>
+      {(mode) => (
+        <>
+          {done && mode !== 'note' && <p class="composer-hint">{t('doneHint', { state: word('state_', state) })}</p>}
+          {!agent && !done && desk.me.value.id && (
+            <p class="composer-hint">{t('takeHint')} <Action kind="primary small" run={() => desk.order(id, 'assign', { agent_id: desk.me.value.id })}>{t('take')}</Action></p>
+          )}
+        </>
+      )}
+    </Composer>
   );
 }
