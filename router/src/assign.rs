@@ -1,7 +1,9 @@
-//! Who gets which waiting conversation. Pure: one look at the queue and the agents, a plan of steps.
+//! Who gets which waiting conversation or ticket. Pure: one look at the queue and the agents, a plan of steps.
 //!
-//! Each step stands alone, guarded by the conversation's version and the agent's limit, so that a
-//! step that comes too late harms no other.
+//! Each step stands alone, guarded by its row's version and the agent's limit, so that a step that
+//! comes too late harms no other.
+
+mod tickets;
 
 use std::collections::HashMap;
 
@@ -14,6 +16,8 @@ use patchbay_store::{
 };
 use uuid::Uuid;
 
+pub use self::tickets::{TicketStep, requeue as requeue_tickets, settle};
+pub(crate) use self::tickets::{ticket_waits_since, waits_since};
 use crate::{
     decide::{Voice, agent_event, conversation_event, may_take, message_event, notice_row, shift},
     states::{self, Next, Trigger},
@@ -26,6 +30,10 @@ pub struct Plan {
     pub steps: Vec<Step>,
     /// Who still waits, and at which place of their group's queue, from 1.
     pub queue: Vec<(ConversationId, ThreadId, u32)>,
+    /// The same, for tickets.
+    pub tickets: Vec<TicketStep>,
+    /// Tickets that still wait.
+    pub waiting_tickets: usize,
 }
 
 /// One conversation moved.
@@ -79,9 +87,7 @@ pub fn plan(facts: Facts, now: Time, strategy: Strategy, ids: &mut dyn FnMut() -
     for row in facts.woken {
         planner.wake(row, ids);
     }
-    for row in facts.waiting {
-        planner.give(row, ids);
-    }
+    planner.give_all(facts.waiting, facts.waiting_tickets, ids);
     planner.plan
 }
 
@@ -136,7 +142,7 @@ pub struct Planner {
 }
 
 impl Planner {
-    /// `strategy`: how conversations without a group are given out.
+    /// `strategy`: how what has no group is given out.
     #[must_use]
     pub fn new(
         agents: HashMap<AgentId, Agent>,
@@ -159,6 +165,13 @@ impl Planner {
     #[must_use]
     pub fn room_left(&self) -> bool {
         self.agents.values().any(may_take)
+    }
+
+    /// How many were looked at so far.
+    #[must_use]
+    pub fn seen(&self) -> usize {
+        let plan = &self.plan;
+        plan.queue.len() + plan.steps.len() + plan.waiting_tickets + plan.tickets.len()
     }
 
     /// The next conversation of the queue: to an agent, or it keeps waiting.
@@ -217,12 +230,7 @@ impl Planner {
         agent: Agent,
         ids: &mut dyn FnMut() -> Uuid,
     ) -> Step {
-        let at = Time::from_ms(self.now.as_ms() + self.given);
-        self.given += 1;
-        if let Some(held) = self.agents.get_mut(&agent.id) {
-            held.load += 1;
-            held.assigned_at = Some(at);
-        }
+        let at = self.one_more(agent.id);
         shift(&mut row, ConversationState::Open, Some(agent.id), self.now);
         let (what, text) = match from {
             ConversationState::Snoozed => ("woken", format!("Back with {}", agent.name)),
@@ -246,6 +254,17 @@ impl Planner {
                 },
             }),
         }
+    }
+
+    /// This agent gets one more; answers the time that goes with it.
+    fn one_more(&mut self, agent: AgentId) -> Time {
+        let at = Time::from_ms(self.now.as_ms() + self.given);
+        self.given += 1;
+        if let Some(held) = self.agents.get_mut(&agent) {
+            held.load += 1;
+            held.assigned_at = Some(at);
+        }
+        at
     }
 
     /// Who of the group (of all, if there is none) gets the next one: whoever had it, if free.

@@ -1,8 +1,13 @@
 //! The assigner while we hold its lease: looks at the queue when nudged and at least every second,
-//! gives conversations to agents, wakes those whose rest is over, and tells contacts their place.
+//! gives conversations and tickets to agents, wakes conversations whose rest is over, and tells
+//! contacts their place. What time alone brings about for devices and tickets is in `clock`.
 //!
 //! What it decides is guarded row by row, so that partitions may work on the same conversations at
 //! the same time; who comes too late looks again.
+
+mod absent;
+mod clock;
+mod nudges;
 
 use std::{
     collections::HashMap,
@@ -10,27 +15,21 @@ use std::{
     time::{Duration, Instant},
 };
 
-use bytes::Bytes;
-use patchbay_bus::Mailbox;
 use patchbay_message::{AgentId, ConversationId, LiveSignal, SignalBody, ThreadId, Time};
-use patchbay_store::{
-    Agent, Changes, CommitError, Conversation, ConversationFilter, ConversationState, Cursor,
-    Fence, Presence, StoreError, Want, limits,
-};
-use tokio::sync::mpsc::Receiver;
+use patchbay_store::{Changes, CommitError, Cursor, Facts, Fence, StoreError, Want, limits};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+use self::{clock::Timers, nudges::Nudges};
 use crate::{
-    assign::{self, Plan, Planner, Step},
-    shared::{AGENT, CONVERSATION, End, Shared},
+    assign::{Plan, Planner, Step, TicketStep, ticket_waits_since, waits_since},
+    meter,
+    shared::{End, Shared},
     status::Cleared,
 };
 
-/// How many waiting conversations are read at once.
+/// How many waiting conversations are read at once, and tickets likewise.
 const PAGE: u32 = 512;
-/// Conversations of one absent agent put back by one look.
-const REQUEUE_MAX: u32 = 200;
 /// The part of the status the assigner is shown under.
 const PART: &str = "assigner";
 
@@ -42,6 +41,22 @@ struct Assigner {
     /// Since when agents are seen offline.
     offline: HashMap<AgentId, Time>,
     lapsed_at: Option<Instant>,
+    timers: Timers,
+}
+
+/// A conversation or a ticket moved.
+#[derive(Clone)]
+enum Move {
+    Conversation(Step),
+    Ticket(TicketStep),
+}
+
+impl Move {
+    fn all(conversations: Vec<Step>, tickets: Vec<TicketStep>) -> Vec<Self> {
+        let conversations = conversations.into_iter().map(Self::Conversation);
+        let tickets = tickets.into_iter().map(Self::Ticket);
+        conversations.chain(tickets).collect()
+    }
 }
 
 /// Why a look ended early.
@@ -63,6 +78,7 @@ pub(crate) async fn run(shared: Arc<Shared>, fence: Fence, stop: CancellationTok
         told: HashMap::new(),
         offline: HashMap::new(),
         lapsed_at: None,
+        timers: Timers::new(),
         shared,
     };
     tokio::select! {
@@ -105,58 +121,54 @@ impl Assigner {
     async fn look(&mut self) -> Result<bool, Stopped> {
         let now = self.shared.clock.now();
         self.lapse(now).await?;
+        let mut more = self.keep_time(now).await?;
         let want = Want {
             desk: true,
             waiting: PAGE,
+            waiting_tickets: PAGE,
             snoozed_until: Some(now),
             ..Want::default()
         };
         let mut facts = self.shared.journal.facts(&want).await?;
-        let woken = facts.woken.len();
+        more |= facts.woken.len() >= limits::WOKEN_MAX as usize;
         let oldest = facts.waiting.first().map(waits_since);
         let absent = self.absent(&facts.agents, now);
         let strategy = self.shared.options.rules.strategy;
-        let mut planner = Planner::new(facts.agents, facts.groups, now, strategy);
+        let agents = std::mem::take(&mut facts.agents);
+        let groups = std::mem::take(&mut facts.groups);
+        let mut planner = Planner::new(agents, groups, now, strategy);
         let mut ids = Uuid::now_v7;
-        for row in facts.woken {
+        for row in std::mem::take(&mut facts.woken) {
             planner.wake(row, &mut ids);
         }
         loop {
-            let page = std::mem::take(&mut facts.waiting);
-            let last = page.last().map(|row| Cursor {
-                at: waits_since(row),
-                id: row.id.0,
-            });
-            let full = page.len() >= PAGE as usize;
-            for row in page {
-                planner.give(row, &mut ids);
-            }
+            let behind = behind(&facts);
+            planner.give_all(facts.waiting, facts.waiting_tickets, &mut ids);
             // Those in front may all want agents who are busy while others, behind them, could be
             // served.
-            let seen = planner.plan.queue.len() + planner.plan.steps.len();
-            if !full || !planner.room_left() || seen >= self.shared.options.waiting_max {
-                break;
+            let full = planner.seen() >= self.shared.options.waiting_max;
+            match behind.filter(|_| planner.room_left() && !full) {
+                Some(want) => facts = self.shared.journal.facts(&want).await?,
+                None => break,
             }
-            facts.waiting = self.page(last).await?;
         }
-        let Plan { steps, queue } = planner.plan;
-        show(queue.len(), oldest.map(|since| now.since(since)));
-        let mut more = self.carry_out(steps).await? || woken >= limits::WOKEN_MAX as usize;
+        let Plan {
+            steps,
+            queue,
+            tickets,
+            waiting_tickets,
+        } = planner.plan;
+        show(
+            queue.len(),
+            oldest.map(|since| now.since(since)),
+            waiting_tickets,
+        );
+        more |= self.carry_out(Move::all(steps, tickets)).await?;
         for agent in absent {
             more |= self.requeue(&agent, now).await?;
         }
         self.tell_places(&queue);
         Ok(more)
-    }
-
-    /// The next page of the queue.
-    async fn page(&self, after: Option<Cursor>) -> Result<Vec<Conversation>, Stopped> {
-        let want = Want {
-            waiting: PAGE,
-            waiting_after: after,
-            ..Want::default()
-        };
-        Ok(self.shared.journal.facts(&want).await?.waiting)
     }
 
     /// Sets agents offline whose console has gone.
@@ -177,42 +189,60 @@ impl Assigner {
         Ok(())
     }
 
-    /// Commits the steps together; if one of them came too late, one by one without it. Answers
+    /// Commits the moves together; if one of them came too late, one by one without it. Answers
     /// whether any did.
-    async fn carry_out(&mut self, mut steps: Vec<Step>) -> Result<bool, Stopped> {
+    async fn carry_out(&mut self, mut moves: Vec<Move>) -> Result<bool, Stopped> {
         let mut late = false;
-        while !steps.is_empty() {
-            let rest = steps.split_off(steps.len().min(self.shared.options.assign_batch_max));
-            let batch = std::mem::replace(&mut steps, rest);
-            if batch.len() > 1 && self.commit(batch.clone()).await? {
+        while !moves.is_empty() {
+            let rest = moves.split_off(moves.len().min(self.shared.options.assign_batch_max));
+            let batch = std::mem::replace(&mut moves, rest);
+            if batch.len() > 1 && self.commit_moves(batch.clone()).await? {
                 continue;
             }
-            for step in batch {
-                late |= !self.commit(vec![step]).await?;
+            for one in batch {
+                late |= !self.commit_moves(vec![one]).await?;
             }
         }
         Ok(late)
     }
 
-    /// All of these steps or none; false: none, for somebody else came first.
-    async fn commit(&mut self, steps: Vec<Step>) -> Result<bool, Stopped> {
-        let mut changes = Changes {
-            fences: vec![self.fence.clone()],
-            ..Changes::default()
-        };
-        let assigned = steps.iter().filter(|step| step.assigns()).count();
+    /// All of these moves or none; false: none, for somebody else came first.
+    async fn commit_moves(&mut self, moves: Vec<Move>) -> Result<bool, Stopped> {
+        let mut changes = Changes::default();
+        let (mut assigned, mut tickets) = (0, 0);
         let mut signals = Vec::new();
-        for step in steps {
-            let conversation_id = step.update.row.id;
-            tracing::debug!(%conversation_id, state = %step.update.row.state, "queue moved");
-            signals.extend(step.signal.clone());
-            step.write(&mut changes);
+        for one in moves {
+            match one {
+                Move::Conversation(step) => {
+                    let conversation_id = step.update.row.id;
+                    tracing::debug!(%conversation_id, state = %step.update.row.state, "queue moved");
+                    assigned += u64::from(step.assigns());
+                    signals.extend(step.signal.clone());
+                    step.write(&mut changes);
+                }
+                Move::Ticket(step) => {
+                    let ticket_id = step.update.row.id;
+                    tracing::debug!(%ticket_id, state = %step.update.row.state, "ticket moved");
+                    tickets += u64::from(step.assigns());
+                    step.write(&mut changes);
+                }
+            }
         }
+        let done = self.commit(changes).await?;
+        if done {
+            metrics::counter!("patchbay_assigner_assigned_total").increment(assigned);
+            meter::assigned(tickets);
+            self.shared.nudge_signals(&signals);
+        }
+        Ok(done)
+    }
+
+    /// All of it under our fence, or nothing; false: nothing, for somebody else came first.
+    async fn commit(&mut self, mut changes: Changes) -> Result<bool, Stopped> {
+        changes.fences.push(self.fence.clone());
         match self.shared.journal.commit(changes).await {
             Ok(committed) => {
-                metrics::counter!("patchbay_assigner_assigned_total").increment(assigned as u64);
                 self.shared.nudge_log(committed.last_event);
-                self.shared.nudge_signals(&signals);
                 Ok(true)
             }
             Err(CommitError::Fenced(_)) => Err(Stopped::Fenced),
@@ -227,40 +257,6 @@ impl Assigner {
                 Ok(false)
             }
         }
-    }
-
-    /// Agents who have been offline for too long and still have conversations.
-    fn absent(&mut self, agents: &HashMap<AgentId, Agent>, now: Time) -> Vec<Agent> {
-        let Some(after) = self.shared.options.requeue_offline_after else {
-            return Vec::new();
-        };
-        let is_off = |agent: &Agent| !agent.active || agent.presence == Presence::Offline;
-        self.offline
-            .retain(|id, _| agents.get(id).is_some_and(is_off));
-        let mut absent = Vec::new();
-        for agent in agents.values().filter(|agent| is_off(agent)) {
-            let since = *self.offline.entry(agent.id).or_insert(now);
-            if agent.load > 0 && now.since(since) >= after {
-                absent.push(agent.clone());
-            }
-        }
-        absent
-    }
-
-    async fn requeue(&mut self, agent: &Agent, now: Time) -> Result<bool, Stopped> {
-        let filter = ConversationFilter {
-            states: vec![ConversationState::Open, ConversationState::Pending],
-            agent: Some(agent.id),
-            limit: REQUEUE_MAX,
-            ..ConversationFilter::default()
-        };
-        let page = self.shared.desk.conversations(&filter).await?;
-        let rows = page.items.into_iter().map(|view| view.conversation);
-        let steps = assign::requeue(rows.collect(), agent, now, &mut Uuid::now_v7);
-        let moved = !steps.is_empty();
-        self.carry_out(steps).await?;
-        // What has been put back can be given out at once.
-        Ok(moved)
     }
 
     /// Tells contacts whose place has changed, up to a bound; the rest after the next look.
@@ -286,66 +282,34 @@ impl Assigner {
     }
 }
 
-fn waits_since(row: &Conversation) -> Time {
-    row.waiting_since.unwrap_or(row.created_at)
+/// What waits behind these, if there is more.
+fn behind(facts: &Facts) -> Option<Want> {
+    let full = PAGE as usize;
+    let conversation = facts.waiting.last().filter(|_| facts.waiting.len() >= full);
+    let ticket = (facts.waiting_tickets.last()).filter(|_| facts.waiting_tickets.len() >= full);
+    if conversation.is_none() && ticket.is_none() {
+        return None;
+    }
+    let page = |is_full| if is_full { PAGE } else { 0 };
+    Some(Want {
+        waiting: page(conversation.is_some()),
+        waiting_after: conversation.map(|row| Cursor {
+            at: waits_since(row),
+            id: row.id.0,
+        }),
+        waiting_tickets: page(ticket.is_some()),
+        waiting_tickets_after: ticket.map(|row| {
+            let at = ticket_waits_since(row);
+            (row.severity.clone(), Cursor { at, id: row.id.0 })
+        }),
+        ..Want::default()
+    })
 }
 
-fn show(waiting: usize, oldest: Option<Duration>) {
-    let waiting = u32::try_from(waiting).unwrap_or(u32::MAX);
-    metrics::gauge!("patchbay_assigner_waiting").set(waiting);
+fn show(waiting: usize, oldest: Option<Duration>, tickets: usize) {
+    let number = |n| u32::try_from(n).unwrap_or(u32::MAX);
+    metrics::gauge!("patchbay_assigner_waiting").set(number(waiting));
     metrics::gauge!("patchbay_assigner_oldest_waiting_seconds")
         .set(oldest.unwrap_or_default().as_secs_f64());
-}
-
-/// The mailboxes that wake the assigner. Lossy: the regular look makes up for what is missed.
-#[derive(Default)]
-struct Nudges {
-    conversation: Option<Receiver<Bytes>>,
-    agent: Option<Receiver<Bytes>>,
-}
-
-impl Nudges {
-    /// Opens what is not open (any more).
-    async fn open(&mut self, shared: &Shared) {
-        let boxes = [
-            (&mut self.conversation, CONVERSATION),
-            (&mut self.agent, AGENT),
-        ];
-        for (receiver, kind) in boxes {
-            if receiver.is_none() {
-                let mailbox = Mailbox::Event(kind.to_owned());
-                match shared.bus.mailbox(mailbox).await {
-                    Ok(opened) => *receiver = Some(opened),
-                    Err(error) => tracing::warn!(%error, "assigner looks only every so often"),
-                }
-            }
-        }
-    }
-
-    /// Waits for a nudge or so long, and takes all nudges there are.
-    async fn wait(&mut self, at_most: Duration) {
-        tokio::select! {
-            () = next(&mut self.conversation) => {}
-            () = next(&mut self.agent) => {}
-            () = tokio::time::sleep(at_most) => {}
-        }
-        for receiver in [&mut self.conversation, &mut self.agent]
-            .into_iter()
-            .flatten()
-        {
-            while receiver.try_recv().is_ok() {}
-        }
-    }
-}
-
-/// Waits for a nudge; a mailbox that is closed is forgotten, so that it is opened anew.
-async fn next(receiver: &mut Option<Receiver<Bytes>>) {
-    match receiver {
-        Some(open) => {
-            if open.recv().await.is_none() {
-                *receiver = None;
-            }
-        }
-        None => std::future::pending().await,
-    }
+    metrics::gauge!("patchbay_assigner_tickets_waiting").set(number(tickets));
 }

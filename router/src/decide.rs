@@ -7,21 +7,26 @@
 mod actions;
 mod board;
 mod command;
+mod device;
+mod fault;
 mod message;
 mod moves;
 mod notice;
 mod outbound;
 mod receipt;
+mod report;
+mod ticket;
 
 use std::{collections::HashMap, time::Duration};
 
 use patchbay_message::{
-    ChannelId, CommandId, ConversationId, Direction, LiveSignal, MessageId, Outcome, OutcomeStatus,
-    Time,
+    ChannelId, CommandName, ConversationId, Direction, LiveSignal, MessageId, Outcome,
+    OutcomeStatus, Time,
 };
 use patchbay_store::{Changes, DeadLetter, Facts, Fence, Strategy, Want};
 use uuid::Uuid;
 
+pub use self::board::Tally;
 use self::{
     board::Board,
     notice::{notice, preview},
@@ -44,8 +49,14 @@ pub struct Rules {
     pub expire_after: Duration,
     /// The same, for single channels.
     pub expire_after_by_channel: HashMap<ChannelId, Duration>,
-    /// How conversations without a group are given to agents.
+    /// How conversations and tickets without a group are given to agents.
     pub strategy: Strategy,
+    /// From so many turns between raised and cleared on a ticket flaps.
+    pub flap_count: u32,
+    /// Turns count together if they are not further apart than this, by the device's clock.
+    pub flap_window: Duration,
+    /// A flapping fault that is cleared counts as cleared once it has been quiet this long.
+    pub hold_down: Duration,
 }
 
 impl Default for Rules {
@@ -55,6 +66,9 @@ impl Default for Rules {
             expire_after: Duration::from_secs(24 * 3600),
             expire_after_by_channel: HashMap::new(),
             strategy: Strategy::LeastLoaded,
+            flap_count: 3,
+            flap_window: Duration::from_secs(10 * 60),
+            hold_down: Duration::from_secs(5 * 60),
         }
     }
 }
@@ -113,6 +127,8 @@ pub struct Decision {
     pub wakes_assigner: bool,
     /// What contacts are told once it is committed.
     pub signals: Vec<LiveSignal>,
+    /// What is counted about tickets once it is committed.
+    pub tally: Tally,
 }
 
 /// What has to be known to decide on a batch.
@@ -127,6 +143,7 @@ pub fn want(batch: &[Item]) -> Want {
                 if let Some(sender) = &envelope.sender {
                     want.addresses
                         .push((envelope.channel.id.clone(), sender.address.clone()));
+                    report::want(&mut want, envelope, sender);
                 }
                 want.desk = true;
             }
@@ -134,28 +151,47 @@ pub fn want(batch: &[Item]) -> Want {
             Work::Command(_, command) => {
                 want.dedupe.push(command::key(command));
                 want.conversations.push(command.conversation_id);
+                want.tickets.extend(command.ticket_id);
                 want.commands.push(command.id);
                 want.desk = true;
             }
             Work::Undecodable { .. } => {}
         }
     }
+    want.devices.sort_unstable();
+    want.devices.dedup();
+    want.faults.sort_unstable();
+    want.faults.dedup();
     want
 }
 
-/// Commands done before under the same key by another id: how the first one ended has to be known
-/// as well, and its id only came with the first facts.
+/// What has to be known besides, and could not be asked for before the first facts came: none, mostly.
+///
+/// Of a command done before under the same key by another id, how the first one ended; of a ticket
+/// to be reopened, whether another one of the same fault is open; of a device whose silence has
+/// another code by now, the ticket of the old one.
 #[must_use]
-pub fn want_repeats(batch: &[Item], facts: &Facts) -> Vec<CommandId> {
-    batch
-        .iter()
-        .filter_map(|item| match &item.work {
-            Work::Command(_, command) => facts.dedupe.get(&command::key(command)),
-            _ => None,
-        })
-        .map(|first| CommandId(first.0))
-        .filter(|first| !facts.outcomes.contains_key(first))
-        .collect()
+pub fn want_more(batch: &[Item], facts: &Facts) -> Option<Want> {
+    let mut more = Want::default();
+    for item in batch {
+        match &item.work {
+            Work::Command(_, command) => {
+                let first = facts.dedupe.get(&command::key(command));
+                let first = first.map(|first| patchbay_message::CommandId(first.0));
+                more.commands
+                    .extend(first.filter(|first| !facts.outcomes.contains_key(first)));
+                let ticket = (command.ticket_id)
+                    .filter(|_| command.name == CommandName::Reopen)
+                    .and_then(|id| facts.tickets.get(&id));
+                more.faults.extend(
+                    ticket.map(|row| (row.channel.clone(), row.device.clone(), row.code.clone())),
+                );
+            }
+            Work::Message(envelope) => more.faults.extend(device::want_more(envelope, facts)),
+            Work::Receipt(..) | Work::Undecodable { .. } => {}
+        }
+    }
+    (more != Want::default()).then_some(more)
 }
 
 /// Decides on a batch, in its order.

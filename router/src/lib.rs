@@ -1,7 +1,7 @@
 //! The router: takes what comes in from the bus, decides what it changes, commits that at once, and
 //! relays what goes out.
 //!
-//! Deciding is pure (`decide`, `assign`, `states`); IO stands around it. It knows neither adapters
+//! Deciding is pure (`decide`, `assign`, `states`, `ticket_states`); IO stands around it. It knows neither adapters
 //! nor sinks.
 
 pub mod assign;
@@ -16,9 +16,12 @@ mod options;
 mod partition;
 mod relay;
 mod shared;
+mod silence;
 pub mod states;
 mod status;
 mod sweeper;
+mod ticket_moves;
+pub mod ticket_states;
 
 use std::sync::Arc;
 

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use patchbay_message::ConversationId;
 
-use crate::{decide::Ending, item::Item};
+use crate::{
+    decide::{Ending, Tally},
+    item::Item,
+};
 
 /// A batch is done.
 pub(crate) fn batch(size: usize, took: Duration) {
@@ -34,5 +37,33 @@ pub(crate) fn routed(
             outcome,
             "routed"
         );
+    }
+}
+
+/// What a batch did to tickets.
+pub(crate) fn tickets(tally: &Tally) {
+    for severity in &tally.opened {
+        // A ticket's severity is one of the closed list.
+        let severity = severity.as_str().to_owned();
+        metrics::counter!("patchbay_tickets_opened_total", "severity" => severity).increment(1);
+    }
+    let occurrences = [
+        ("opened", tally.opened.len() as u64),
+        ("added", u64::from(tally.added)),
+        ("late", u64::from(tally.late)),
+    ];
+    for (outcome, n) in occurrences.into_iter().filter(|(_, n)| *n > 0) {
+        metrics::counter!("patchbay_tickets_occurrences_total", "outcome" => outcome).increment(n);
+    }
+    if tally.flapping > 0 {
+        metrics::counter!("patchbay_tickets_flapping_total").increment(tally.flapping.into());
+    }
+    assigned(tally.assigned.into());
+}
+
+/// So many tickets were given to agents.
+pub(crate) fn assigned(tickets: u64) {
+    if tickets > 0 {
+        metrics::counter!("patchbay_tickets_assigned_total").increment(tickets);
     }
 }

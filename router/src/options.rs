@@ -37,17 +37,22 @@ pub struct RouterOptions {
     pub rescan_every: Duration,
     /// Pause between two looks at the queue, at least.
     pub rescan_pause: Duration,
-    /// Conversations given out or moved by one commit, at most.
+    /// Conversations and tickets given out or moved by one commit, at most.
     pub assign_batch_max: usize,
-    /// Waiting conversations looked at, at most. It looks further than the front of the queue only if
+    /// Waiting conversations and tickets looked at, at most. It looks further than the front of the queue only if
     /// somebody is free whom those at the front do not want.
     pub waiting_max: usize,
     /// Contacts told their place in the queue after one look, at most.
     pub positions_max: usize,
-    /// Conversations of an agent who has been offline this long go back into the queue. None: they
-    /// stay with the agent until somebody moves them. Counted from when the assigner notices; a new
+    /// Conversations and tickets of an agent who has been offline this long go back into the queue.
+    /// None: they stay with the agent until somebody moves them. Counted from when the assigner notices; a new
     /// assigner counts from the start.
     pub requeue_offline_after: Option<Duration>,
+    /// A new assigner judges no device's silence for this long: what has gathered meanwhile, with the
+    /// bus and with brokers, is taken in first.
+    pub silence_grace: Duration,
+    /// A silence that was made a fault is told again after this long, if it was not decided by then.
+    pub silence_again: Duration,
     /// How long things are kept.
     pub retention: Retention,
     /// How often what is past its retention is deleted.
@@ -80,6 +85,8 @@ impl Default for RouterOptions {
             waiting_max: 16_384,
             positions_max: 256,
             requeue_offline_after: None,
+            silence_grace: Duration::from_secs(15),
+            silence_again: Duration::from_secs(30),
             retention: Retention {
                 dedupe: DAY * 30,
                 processed: DAY * 7,

@@ -279,14 +279,11 @@ impl Worker {
             self.outbox_seq = self.outbox_seq.max(facts.outbox_seq);
             self.outbox_unsure = false;
         }
-        let commands = decide::want_repeats(items, &facts);
-        if !commands.is_empty() {
-            let want = Want {
-                commands,
-                ..Want::default()
-            };
+        if let Some(want) = decide::want_more(items, &facts) {
             let more = self.shared.journal.facts(&want).await?;
             facts.outcomes.extend(more.outcomes);
+            facts.tickets.extend(more.tickets);
+            facts.ticket_of.extend(more.ticket_of);
         }
         Ok(facts)
     }
@@ -315,6 +312,7 @@ impl Worker {
             conversations,
             wakes_assigner,
             signals,
+            tally,
         } = decision;
         if !changes.fences.is_empty() {
             before_commit();
@@ -327,6 +325,7 @@ impl Worker {
             }
         }
         meter::routed(items, endings, conversations);
+        meter::tickets(&tally);
         Ok(())
     }
 

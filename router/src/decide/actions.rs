@@ -1,7 +1,7 @@
 //! The commands one by one. Each checks everything before it changes anything.
 
 use patchbay_message::{
-    AgentId, Command, Content, Direction, Envelope, MessageId, ReceiptState, SignalBody,
+    AgentId, Command, Content, Direction, Envelope, MessageId, ReceiptState, SignalBody, Time,
 };
 use patchbay_store::{
     Agent, Conversation, ConversationState, MessageKind, MessageRow, Presence, Role,
@@ -42,12 +42,20 @@ fn next(conversation: &Conversation, trigger: Trigger) -> Result<ConversationSta
     }
 }
 
-fn check_content(command: &Command) -> Result<(), Refusal> {
+pub(super) fn check_content(command: &Command) -> Result<(), Refusal> {
     let blank = |part: &Content| part.as_text().is_some_and(|text| text.trim().is_empty());
     if command.content.iter().all(blank) {
         return refuse("content", "there is nothing to say");
     }
     Ok(command.check()?)
+}
+
+/// A reply that has its numbers and is in the outbox; its row is not written yet.
+struct Sent {
+    id: MessageId,
+    thread_seq: u64,
+    out_seq: u64,
+    expires_at: Time,
 }
 
 pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId, Refusal> {
@@ -66,7 +74,31 @@ pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId
     // Who answers a conversation that nobody has takes it.
     let agent = conversation.agent_id.or(voice.id());
     let takes = agent.filter(|_| conversation.agent_id.is_none());
-    let Some(mut thread) = board.thread(conversation.thread_id).cloned() else {
+    let sent = send(board, order)?;
+    board.shift(conversation.id, to, agent, true);
+    if let (Some(_), Voice::Agent(taker)) = (takes, voice) {
+        told_assigned(board, conversation, taker, voice);
+    }
+    let id = write(board, order, &sent);
+    if let Some(held) = board.conversation_mut(conversation.id)
+        && voice.id().is_some()
+    {
+        held.unread = 0;
+    }
+    Ok(id)
+}
+
+/// A reply that belongs to a ticket: it goes out whatever state the conversation is in, and leaves
+/// its state, its agent and what is unread as they are.
+pub(super) fn send_beside(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId, Refusal> {
+    check_content(order.command)?;
+    let sent = send(board, order)?;
+    Ok(write(board, order, &sent))
+}
+
+/// Numbers a reply and puts it into the outbox.
+fn send(board: &mut Board<'_>, order: Order<'_>) -> Result<Sent, Refusal> {
+    let Some(mut thread) = board.thread(order.conversation.thread_id).cloned() else {
         return refuse("not_found", "the conversation has no thread");
     };
     thread.last_seq += 1;
@@ -77,24 +109,28 @@ pub(super) fn reply(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId
         held.clone_from(&thread);
     }
     board.add_outbox(shard, id, body);
-    board.shift(conversation.id, to, agent, true);
-    if let (Some(_), Voice::Agent(taker)) = (takes, voice) {
-        told_assigned(board, conversation, taker, voice);
-    }
-    let mut row = message_row(board, id, order, MessageKind::Message);
-    row.thread_seq = Some(thread.last_seq);
-    row.out_seq = Some(thread.last_out_seq);
+    Ok(Sent {
+        id,
+        thread_seq: thread.last_seq,
+        out_seq: thread.last_out_seq,
+        expires_at: outbound::expires_at(board, &thread, order.command),
+    })
+}
+
+/// Writes down what was sent.
+fn write(board: &mut Board<'_>, order: Order<'_>, sent: &Sent) -> MessageId {
+    let mut row = message_row(board, sent.id, order, MessageKind::Message);
+    row.thread_seq = Some(sent.thread_seq);
+    row.out_seq = Some(sent.out_seq);
     row.state = Some(ReceiptState::Queued);
-    if let Some(held) = board.conversation_mut(conversation.id) {
-        held.last_preview = Some(preview(&command.content));
-        held.last_from = Some(voice.word().into());
+    row.expires_at = Some(sent.expires_at);
+    if let Some(held) = board.conversation_mut(order.conversation.id) {
+        held.last_preview = Some(preview(&order.command.content));
+        held.last_from = Some(order.voice.word().into());
         held.last_message_at = Some(row.at);
-        if voice.id().is_some() {
-            held.unread = 0;
-        }
     }
     board.add_message(row);
-    Ok(id)
+    sent.id
 }
 
 pub(super) fn note(board: &mut Board<'_>, order: Order<'_>) -> Result<MessageId, Refusal> {
@@ -195,14 +231,14 @@ pub(super) fn assign(board: &mut Board<'_>, order: Order<'_>) -> Result<(), Refu
     Ok(())
 }
 
-fn assignable(board: &Board<'_>, id: AgentId) -> Result<Agent, Refusal> {
+pub(super) fn assignable(board: &Board<'_>, id: AgentId) -> Result<Agent, Refusal> {
     match board.agents.get(&id) {
         Some(agent) if agent.active && agent.role != Role::Auditor => Ok(agent.clone()),
         _ => refuse("not_found", "there is no such agent to assign to"),
     }
 }
 
-fn has_room(agent: &Agent) -> Result<(), Refusal> {
+pub(super) fn has_room(agent: &Agent) -> Result<(), Refusal> {
     if agent.presence != Presence::Online {
         return refuse("offline", format!("{} is {}", agent.name, agent.presence));
     }

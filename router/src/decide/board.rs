@@ -2,6 +2,8 @@
 //!
 //! A row touched several times is written once, on the version it was loaded with.
 
+mod work;
+
 use std::collections::{HashMap, HashSet};
 
 use patchbay_message::{
@@ -14,6 +16,9 @@ use patchbay_store::{
 };
 use uuid::Uuid;
 
+pub(crate) use self::work::FaultKey;
+pub use self::work::Tally;
+use self::work::Work;
 use super::{
     Context, Decision, SOURCE, mark,
     moves::{agent_event, conversation_event, may_take, message_event, shift},
@@ -49,6 +54,7 @@ pub(crate) struct Board<'a> {
         Vec<ConversationId>,
         Vec<AgentId>,
     ),
+    work: Work,
     outbox_seq: u64,
     wakes_assigner: bool,
     signals: Vec<LiveSignal>,
@@ -56,7 +62,7 @@ pub(crate) struct Board<'a> {
 
 impl<'a> Board<'a> {
     pub(crate) fn new(
-        facts: Facts,
+        mut facts: Facts,
         context: &'a Context<'a>,
         ids: &'a mut dyn FnMut() -> Uuid,
     ) -> Self {
@@ -76,6 +82,7 @@ impl<'a> Board<'a> {
             touched: false,
         };
         Self {
+            work: Work::of(&mut facts),
             outbox_seq: context.outbox_seq,
             context,
             ids,
@@ -279,6 +286,7 @@ impl<'a> Board<'a> {
                 self.write_conversation(held);
             }
         }
+        let tally = self.finish_work();
         for id in agents {
             self.out.events.push(agent_event(id));
         }
@@ -289,6 +297,7 @@ impl<'a> Board<'a> {
             changes: self.out,
             wakes_assigner: self.wakes_assigner,
             signals: self.signals,
+            tally,
             ..Decision::default()
         }
     }

@@ -1,4 +1,5 @@
-//! What agents, the API and the system want: reply, note, assign, resolve, close, reopen, snooze.
+//! What agents, the API and the system want of a conversation (reply, note, assign, resolve, close,
+//! reopen, snooze) or of one of its tickets.
 //!
 //! A command changes everything it should or nothing; how it ended is written in the same commit.
 
@@ -12,6 +13,7 @@ use serde_json::json;
 use super::{
     Board, Ending, Voice,
     actions::{self, Order},
+    ticket,
 };
 
 /// Why a command was refused.
@@ -72,7 +74,10 @@ pub(super) fn take(
         code,
         detail,
         message_id,
-        version: board.version(command.conversation_id),
+        version: match command.ticket_id {
+            Some(ticket) => board.ticket_version(ticket),
+            None => board.version(command.conversation_id),
+        },
     };
     if ending == Ending::Routed {
         board.out.audit.push(audit(command, &outcome));
@@ -123,6 +128,20 @@ pub(super) fn event(command: &Command, outcome: &Outcome) -> NewEvent {
 }
 
 fn audit(command: &Command, outcome: &Outcome) -> Audit {
+    if let Some(ticket) = command.ticket_id {
+        return Audit {
+            agent_id: command.agent_id,
+            token_id: None,
+            action: format!("ticket.{}", command.name),
+            target: ticket.to_string(),
+            detail: json!({
+                "command_id": command.id,
+                "message_id": outcome.message_id,
+                "assignee": command.assignee,
+                "group": command.group,
+            }),
+        };
+    }
     Audit {
         agent_id: command.agent_id,
         token_id: None,
@@ -154,11 +173,14 @@ fn carry_out(
     envelope: &Envelope,
     command: &Command,
 ) -> Result<Option<MessageId>, Refusal> {
+    let asker = asker(board, command)?;
+    let voice = asker.as_ref().map_or(Voice::System, Voice::Agent);
+    if let Some(ticket) = command.ticket_id {
+        return ticket::carry_out(board, envelope, command, ticket, voice);
+    }
     let Some(conversation) = board.conversation(command.conversation_id).cloned() else {
         return refuse("not_found", "there is no such conversation");
     };
-    let asker = asker(board, command)?;
-    let voice = asker.as_ref().map_or(Voice::System, Voice::Agent);
     let now_version = board.version(conversation.id);
     if command.expected_version.is_some() && command.expected_version != now_version {
         return refuse("version", "the conversation has changed meanwhile");

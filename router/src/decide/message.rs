@@ -2,11 +2,11 @@
 //! its numbers.
 
 use patchbay_message::{
-    Attributes, ContactId, ConversationId, Direction, Envelope, MessageId, Party, ThreadId,
+    Attributes, ContactId, ConversationId, Direction, Envelope, MessageId, Party, ThreadId, Time,
 };
 use patchbay_store::{Contact, Conversation, ConversationState, MessageKind, MessageRow, Thread};
 
-use super::{Board, Ending, Voice, notice, preview};
+use super::{Board, Ending, Voice, notice, preview, report};
 use crate::states::{self, Next, Trigger};
 
 pub(super) fn take(
@@ -26,8 +26,12 @@ pub(super) fn take(
         .as_ref()
         .expect("an item is a message only if it has a sender");
     let thread = thread_of(board, envelope, sender);
+    if report::is_report(board, envelope, thread) {
+        return report::take(board, envelope, sender, thread);
+    }
     let conversation = conversation_of(board, envelope, thread);
     say(board, envelope, sender, thread, conversation);
+    report::beside(board, envelope, sender, thread, conversation);
     (Ending::Routed, Some(conversation))
 }
 
@@ -59,7 +63,7 @@ fn thread_of(board: &mut Board<'_>, envelope: &Envelope, sender: &Party) -> Thre
         });
         return id;
     };
-    let contact_id = known.contact_id;
+    let (contact_id, was_verified) = (known.contact_id, known.verified);
     if board
         .contact(contact_id)
         .is_some_and(|contact| is_news(contact, sender))
@@ -70,6 +74,7 @@ fn thread_of(board: &mut Board<'_>, envelope: &Envelope, sender: &Party) -> Thre
         merge(&mut contact.attributes, &sender.attributes);
     }
     if sender.verified
+        && !was_verified
         && let Some(thread) = board.thread_mut(id)
     {
         thread.verified = true;
@@ -96,12 +101,14 @@ fn conversation_of(board: &mut Board<'_>, envelope: &Envelope, thread: ThreadId)
         .and_then(|id| board.conversation(id))
         .map(|row| (row.id, row.state, row.agent_id, row.last_agent_id));
     let Some((id, from, agent, last_agent)) = current else {
-        return begin(board, envelope, thread);
+        return begin(board, envelope, thread, ConversationState::New);
     };
     match states::next(from, Trigger::ContactMessage) {
         Next::To(to) => board.shift(id, to, agent, false),
         Next::OpenOrWaiting => take_up(board, id, agent.or(last_agent)),
-        Next::Another | Next::Refused => return begin(board, envelope, thread),
+        Next::Another | Next::Refused => {
+            return begin(board, envelope, thread, ConversationState::New);
+        }
     }
     id
 }
@@ -121,7 +128,13 @@ fn take_up(board: &mut Board<'_>, id: ConversationId, had_it: Option<patchbay_me
     );
 }
 
-fn begin(board: &mut Board<'_>, envelope: &Envelope, thread: ThreadId) -> ConversationId {
+/// A conversation begins, in this state.
+pub(super) fn begin(
+    board: &mut Board<'_>,
+    envelope: &Envelope,
+    thread: ThreadId,
+    state: ConversationState,
+) -> ConversationId {
     let now = board.now();
     let id = ConversationId((board.ids)());
     let contact_id = board
@@ -135,11 +148,11 @@ fn begin(board: &mut Board<'_>, envelope: &Envelope, thread: ThreadId) -> Conver
         thread_id: thread,
         channel: envelope.channel.id.clone(),
         partition: board.context.partition,
-        state: ConversationState::New,
+        state,
         group_id,
         agent_id: None,
         last_agent_id: None,
-        waiting_since: Some(now),
+        waiting_since: states::queued(state).then_some(now),
         snoozed_until: None,
         created_at: now,
         updated_at: now,
@@ -162,9 +175,8 @@ fn say(
     conversation: ConversationId,
 ) {
     let now = board.now();
-    // A sender's clock may be ahead; what was said is never said in the future.
-    let at = envelope.sent_at.unwrap_or(envelope.received_at).min(now);
-    let thread_seq = board.thread_mut(thread).map(|row| {
+    let mut line = row(envelope, sender, thread, conversation, now);
+    line.thread_seq = board.thread_mut(thread).map(|row| {
         row.last_seq += 1;
         row.last_seq
     });
@@ -175,15 +187,26 @@ fn say(
     row.unread = row.unread.saturating_add(1);
     row.last_preview = Some(preview(&envelope.content));
     row.last_from = Some("contact".into());
-    row.last_message_at = Some(at);
+    row.last_message_at = Some(line.at);
     row.updated_at = now;
-    let pos = row.last_pos;
-    board.add_message(MessageRow {
+    line.pos = row.last_pos;
+    board.add_message(line);
+}
+
+/// What came in as a row that has no numbers yet.
+pub(super) fn row(
+    envelope: &Envelope,
+    sender: &Party,
+    thread: ThreadId,
+    conversation: ConversationId,
+    now: Time,
+) -> MessageRow {
+    MessageRow {
         id: envelope.id,
         conversation_id: conversation,
         thread_id: thread,
-        pos,
-        thread_seq,
+        pos: 0,
+        thread_seq: None,
         out_seq: None,
         kind: MessageKind::Message,
         direction: Direction::Inbound,
@@ -191,10 +214,11 @@ fn say(
         agent_id: None,
         content: envelope.content.clone(),
         external_id: envelope.external_id.clone(),
-        at,
+        // A sender's clock may be ahead; what was said is never said in the future.
+        at: envelope.sent_at.unwrap_or(envelope.received_at).min(now),
         state: None,
         reason: None,
         attempts: 0,
         expires_at: None,
-    });
+    }
 }

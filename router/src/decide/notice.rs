@@ -156,6 +156,7 @@ fn words(part: &Content) -> Option<String> {
         }
         Part::Card { title, .. } => title,
         Part::Fault { fault, .. } => fault.text.as_ref().unwrap_or(&fault.code),
+        Part::Command { name, .. } => name,
         _ => return None,
     };
     // Taking twice the characters is enough for a preview of any text without odd amounts of space.

@@ -3,12 +3,23 @@
 use bytes::Bytes;
 use patchbay_bus::partition_of;
 use patchbay_message::{
-    Attributes, Authenticity, ChannelRef, Direction, Envelope, EnvelopeType, MessageId, Party,
-    SCHEMA_VERSION, Violation,
+    Attributes, Authenticity, ChannelRef, Command, Direction, Envelope, EnvelopeType, MessageId,
+    Party, SCHEMA_VERSION, Time, Violation,
 };
 use patchbay_store::{Contact, Thread};
 
 use super::{Board, actions::Order};
+
+/// Until when a reply may be sent: as long as its channel allows, and as long as it is worth sending.
+pub(super) fn expires_at(board: &Board<'_>, thread: &Thread, command: &Command) -> Time {
+    let rules = board.context.rules;
+    let expire_after = rules
+        .expire_after_by_channel
+        .get(&thread.channel)
+        .unwrap_or(&rules.expire_after);
+    let latest = board.now().plus(*expire_after);
+    command.expires_at.map_or(latest, |at| at.min(latest))
+}
 
 /// The reply's envelope as JSON, and its shard. The thread's numbers are already this message's.
 ///
@@ -28,11 +39,6 @@ pub(super) fn envelope(
     } = order;
     let lane_key = thread.id.to_string();
     let shard = partition_of(&lane_key, board.context.rules.shards);
-    let rules = board.context.rules;
-    let expire_after = rules
-        .expire_after_by_channel
-        .get(&thread.channel)
-        .unwrap_or(&rules.expire_after);
     let envelope = Envelope {
         schema: SCHEMA_VERSION,
         kind: EnvelopeType::Message,
@@ -62,7 +68,7 @@ pub(super) fn envelope(
         reply: carrier.reply.clone(),
         authenticity: Authenticity::None,
         attributes: carrier.attributes.clone(),
-        expires_at: Some(board.now().plus(*expire_after)),
+        expires_at: Some(expires_at(board, thread, command)),
         traceparent: carrier.traceparent.clone(),
         extra: Attributes::new(),
     };

@@ -3,11 +3,13 @@
 use std::collections::HashMap;
 
 use patchbay_message::{
-    AgentId, ChannelId, ContactId, ConversationId, GroupId, SignalBody, ThreadId, Time,
+    AgentId, ChannelId, ContactId, ConversationId, GroupId, Severity, SignalBody, ThreadId,
+    TicketId, Time,
 };
 use patchbay_router::assign::{self, Plan, Step};
 use patchbay_store::{
-    Agent, Conversation, ConversationState, Facts, Group, Presence, Role, Strategy,
+    Agent, Conversation, ConversationState, Facts, Group, Presence, Role, Strategy, Ticket,
+    TicketEvent, TicketState,
 };
 use uuid::Uuid;
 
@@ -217,4 +219,137 @@ fn an_absent_agents_conversations_go_back_with_their_load() {
             .iter()
             .all(|step| step.load.as_ref().unwrap().delta == -1)
     );
+}
+
+fn ticket(n: u128, severity: Severity, waits_s: i64) -> Ticket {
+    let since = Time::from_ms(now().as_ms() - waits_s * 1000);
+    Ticket {
+        id: TicketId(Uuid::from_u128(n)),
+        number: 1,
+        channel: channel("web"),
+        device: "f7".into(),
+        code: format!("E{n}"),
+        contact_id: ContactId(Uuid::from_u128(n)),
+        conversation_id: ConversationId(Uuid::from_u128(n)),
+        partition: 0,
+        state: TicketState::New,
+        category: None,
+        severity,
+        title: String::new(),
+        group_id: None,
+        agent_id: None,
+        last_agent_id: None,
+        waiting_since: Some(since),
+        n_raised: 1,
+        n_flaps: 0,
+        settles_at: None,
+        first_raised_at: since,
+        raised_at: since,
+        cleared_at: None,
+        created_at: since,
+        updated_at: since,
+        closed_at: None,
+        last_pos: 1,
+        version: 1,
+    }
+}
+
+/// Which ticket each step gives to which agent.
+fn given_tickets(plan: &Plan) -> Vec<(u128, u128)> {
+    let steps = plan.tickets.iter().filter(|step| step.assigns());
+    steps
+        .map(|step| {
+            let row = &step.update.row;
+            (row.id.0.as_u128(), row.agent_id.unwrap().0.as_u128())
+        })
+        .collect()
+}
+
+#[test]
+fn tickets_and_conversations_share_the_room_and_neither_queue_starves_the_other() {
+    let mut facts = desk(vec![agent(1, 4, 0)], vec![]);
+    facts.waiting = waiting(11..=14);
+    for (row, waits_s) in facts.waiting.iter_mut().zip([40, 20, 5, 1]) {
+        row.waiting_since = Some(Time::from_ms(now().as_ms() - waits_s * 1000));
+    }
+    // Worst first, as they are loaded.
+    facts.waiting_tickets = vec![
+        ticket(21, Severity::Critical, 30),
+        ticket(22, Severity::Minor, 10),
+        ticket(23, Severity::Minor, 3),
+    ];
+    let plan = plan(facts, Strategy::LeastLoaded);
+    assert_eq!(given(&plan.steps), [(11, 1), (12, 1)]);
+    assert_eq!(given_tickets(&plan), [(21, 1), (22, 1)]);
+    assert_eq!(plan.waiting_tickets, 1);
+    let first = &plan.tickets[0];
+    assert_eq!(first.update.from, TicketState::New);
+    assert_eq!(first.update.row.state, TicketState::Processing);
+    assert_eq!(first.update.row.waiting_since, None);
+    let entry = first.entry.as_ref().unwrap();
+    assert_eq!((entry.kind, entry.pos), (TicketEvent::Assigned, 2));
+}
+
+#[test]
+fn a_ticket_goes_to_its_group_and_to_who_had_it() {
+    let sales = group(90, Strategy::RoundRobin, &[2, 3], &["web"]);
+    let mut facts = desk(
+        vec![agent(1, 5, 0), agent(2, 5, 0), agent(3, 5, 4)],
+        vec![sales],
+    );
+    let mut had = ticket(21, Severity::Major, 9);
+    had.state = TicketState::Reopened;
+    had.last_agent_id = Some(AgentId(Uuid::from_u128(3)));
+    facts.waiting_tickets = vec![had, ticket(22, Severity::Major, 8)];
+    let plan = plan(facts, Strategy::RoundRobin);
+    assert_eq!(given_tickets(&plan), [(21, 3), (22, 2)]);
+    let group = Some(GroupId(Uuid::from_u128(90)));
+    assert!((plan.tickets.iter()).all(|step| step.update.row.group_id == group));
+}
+
+#[test]
+fn what_has_settled_is_to_be_confirmed_if_it_is_cleared() {
+    let flapping = |cleared: bool| {
+        let mut row = ticket(21, Severity::Major, 90);
+        row.state = TicketState::Processing;
+        row.agent_id = Some(AgentId(Uuid::from_u128(1)));
+        row.settles_at = Some(now());
+        row.cleared_at = cleared.then(now);
+        row
+    };
+    let step = assign::settle(flapping(true), now()).unwrap();
+    assert_eq!(step.update.row.state, TicketState::PendingConfirmation);
+    assert_eq!(step.update.row.settles_at, None);
+    assert_eq!(step.entry.unwrap().kind, TicketEvent::Settled);
+    assert!(step.load.is_none(), "its agent keeps it");
+    let step = assign::settle(flapping(false), now()).unwrap();
+    assert_eq!(step.update.row.state, TicketState::Processing);
+    assert_eq!(step.update.row.settles_at, None);
+    assert!(step.entry.is_none());
+    let before = Time::from_ms(now().as_ms() - 1);
+    assert!(assign::settle(flapping(true), before).is_none(), "not yet");
+}
+
+#[test]
+fn an_absent_agents_tickets_go_back_or_are_anybodys() {
+    let gone = agent(1, 5, 2);
+    let mut rows: Vec<Ticket> = (21..24).map(|n| ticket(n, Severity::Major, 9)).collect();
+    rows[0].state = TicketState::Processing;
+    rows[1].state = TicketState::PendingConfirmation;
+    rows[2].state = TicketState::Processing;
+    for row in &mut rows[..2] {
+        row.agent_id = Some(gone.id);
+        row.waiting_since = None;
+    }
+    let steps = assign::requeue_tickets(rows, &gone, now());
+    let states: Vec<TicketState> = steps.iter().map(|step| step.update.row.state).collect();
+    assert_eq!(
+        states,
+        [TicketState::Reopened, TicketState::PendingConfirmation]
+    );
+    for step in &steps {
+        assert_eq!(step.update.row.agent_id, None);
+        assert_eq!(step.update.row.last_agent_id, Some(gone.id));
+        assert_eq!(step.load.as_ref().unwrap().delta, -1);
+    }
 }

@@ -13,4 +13,6 @@ mod house;
 mod leases;
 mod queue;
 mod relaying;
+mod reports;
 mod routing;
+mod tickets;
