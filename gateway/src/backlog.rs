@@ -44,6 +44,10 @@ async fn depth(bus: &dyn Bus, kind: &'static str, queues: impl Iterator<Item = Q
     metrics::gauge!("patchbay_bus_depth", "queue" => kind).set(waiting as f64);
 }
 
+fn tickets(state: &'static str) -> metrics::Gauge {
+    metrics::gauge!("patchbay_tickets", "state" => state)
+}
+
 fn show(gauge: Gauge) {
     let channel = gauge.channel.unwrap_or_default();
     let gauge_for = |name: &'static str| match channel.as_str() {
@@ -55,6 +59,9 @@ fn show(gauge: Gauge) {
         "oldest_parked_seconds" => gauge_for("patchbay_sink_oldest_parked_seconds"),
         "outbox" => gauge_for("patchbay_router_outbox"),
         "dead" => gauge_for("patchbay_dead_letters"),
+        "tickets_waiting" => tickets("waiting"),
+        "tickets_processing" => tickets("processing"),
+        "tickets_pending_confirmation" => tickets("pending_confirmation"),
         // The assigner shows who waits, as it sees them.
         _ => return,
     };

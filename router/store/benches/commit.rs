@@ -1,5 +1,9 @@
 //! What a router does all day: load facts of a batch of messages, commit what follows from them.
-//! Counted in messages, for batches of 1, 50 and 500, by 1 and by 16 partitions at once.
+//! Counted in messages, for batches of 1, 50 and 500, by 1 and by 16 partitions at once. The same for
+//! faults of devices, each of which opens a ticket.
+
+#[path = "commit/faults.rs"]
+mod faults;
 
 use std::sync::Arc;
 
@@ -324,6 +328,12 @@ macro_rules! measure {
             fn lanes(bencher: Bencher<'_, '_>, lanes: usize) {
                 let runtime = Runtime::new().expect("a runtime");
                 send(bencher, $open(&runtime), &runtime, lanes);
+            }
+
+            #[divan::bench(args = [1, 50, 500], max_time = 3)]
+            fn devices(bencher: Bencher<'_, '_>, batch: usize) {
+                let runtime = Runtime::new().expect("a runtime");
+                faults::report(bencher, $open(&runtime), &runtime, batch);
             }
         }
     };

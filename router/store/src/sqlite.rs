@@ -15,6 +15,8 @@ mod leases;
 mod memory;
 mod migrate;
 mod people;
+#[cfg(test)]
+mod plans;
 mod readers;
 mod receipts;
 mod rows;

@@ -53,6 +53,7 @@ CREATE INDEX ticket_newest ON ticket (updated_at, id);
 CREATE INDEX ticket_active ON ticket (updated_at, id, state)
     WHERE state NOT IN ('done', 'cancelled');
 CREATE INDEX ticket_agent ON ticket (agent, updated_at, id) WHERE agent IS NOT NULL;
+CREATE INDEX ticket_channel ON ticket (channel, updated_at, id);
 CREATE INDEX ticket_device ON ticket (device, updated_at, id);
 CREATE INDEX ticket_waiting ON ticket (urgency, coalesce(waiting_since, created_at), id)
     WHERE state IN ('new', 'reopened');

@@ -9,6 +9,14 @@ use super::{
 };
 use crate::Retention;
 
+/// What is older than `$1` milliseconds is before this. The clock is asked once: asked for each row,
+/// an index would be read from end to end to find that nothing is old.
+macro_rules! horizon {
+    () => {
+        concat!("(SELECT ", now_ms!(), " - $1)")
+    };
+}
+
 /// Deletes the oldest rows of a table that are past their time (`$1` milliseconds), `$2` at most.
 /// Rows that a commit holds at the moment are left to the next time.
 macro_rules! oldest {
@@ -24,8 +32,8 @@ macro_rules! oldest {
             " row WHERE ",
             $at,
             " < ",
-            now_ms!(),
-            " - $1 AND ",
+            horizon!(),
+            " AND ",
             $and,
             " ORDER BY ",
             $at,
@@ -45,7 +53,8 @@ const ATTEMPTS: &str = oldest!(
     "EXISTS (SELECT 1 FROM lane WHERE lane.id = row.lane AND row.out_seq <= lane.done)"
 );
 const DEAD: &str = oldest!("dead", "closed_at");
-/// What is past its time (`$1` milliseconds) of a table that closes its rows, `$2` at most.
+/// What is past its time (`$1` milliseconds) of a table that closes its rows, `$2` at most. Other
+/// tables are asked row by row, by their index, whatever the server believes about their size.
 macro_rules! closed {
     ($table:literal, $state:literal, $at:literal, $and:expr) => {
         concat!(
@@ -56,8 +65,8 @@ macro_rules! closed {
             " AND ",
             $at,
             " < ",
-            now_ms!(),
-            " - $1 AND ",
+            horizon!(),
+            " AND ",
             $and,
             " ORDER BY ",
             $at,
@@ -84,7 +93,7 @@ macro_rules! closed_conversations {
             "= 'closed'",
             "row.updated_at",
             concat!(
-                "NOT EXISTS (SELECT 1 FROM ticket WHERE ticket.conversation = row.id) AND ",
+                "(SELECT 1 FROM ticket t WHERE t.conversation = row.id LIMIT 1) IS NULL AND ",
                 $and
             )
         )
@@ -94,22 +103,28 @@ macro_rules! closed_conversations {
 const ENTRIES: &str = concat!(
     "DELETE FROM ticket_entry WHERE ctid = ANY(ARRAY(SELECT e.ctid FROM (",
     closed_tickets!("true"),
-    ") t JOIN ticket_entry e ON e.ticket = t.id LIMIT $2))"
+    ") t CROSS JOIN LATERAL (
+         SELECT ctid FROM ticket_entry WHERE ticket = t.id LIMIT $2
+     ) e LIMIT $2))"
 );
 const TICKETS: &str = concat!(
     "DELETE FROM ticket WHERE ctid = ANY(ARRAY(SELECT ctid FROM (",
-    closed_tickets!("NOT EXISTS (SELECT 1 FROM ticket_entry e WHERE e.ticket = row.id)"),
+    closed_tickets!("(SELECT 1 FROM ticket_entry e WHERE e.ticket = row.id LIMIT 1) IS NULL"),
     " FOR UPDATE SKIP LOCKED) t))"
 );
 /// Likewise.
 const MESSAGES: &str = concat!(
     "DELETE FROM message WHERE ctid = ANY(ARRAY(SELECT m.ctid FROM (",
     closed_conversations!("true"),
-    ") c JOIN message m ON m.conversation = c.id LIMIT $2))"
+    ") c CROSS JOIN LATERAL (
+         SELECT ctid FROM message WHERE conversation = c.id LIMIT $2
+     ) m LIMIT $2))"
 );
 const CONVERSATIONS: &str = concat!(
     "DELETE FROM conversation WHERE ctid = ANY(ARRAY(SELECT ctid FROM (",
-    closed_conversations!("NOT EXISTS (SELECT 1 FROM message m WHERE m.conversation = row.id)"),
+    closed_conversations!(
+        "(SELECT 1 FROM message m WHERE m.conversation = row.id LIMIT 1) IS NULL"
+    ),
     " FOR UPDATE SKIP LOCKED) c))"
 );
 /// Numbered rows go from the smallest number on, so that what is left has no gaps.

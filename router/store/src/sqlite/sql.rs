@@ -53,6 +53,8 @@ pub(super) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String, Fail> {
 
 /// Runs a statement; answers how many rows it changed.
 pub(super) fn run(connection: &Connection, sql: &str, params: impl Params) -> Result<usize, Fail> {
+    #[cfg(test)]
+    super::plans::note(sql);
     Ok(connection.prepare_cached(sql)?.execute(params)?)
 }
 
@@ -63,6 +65,8 @@ pub(super) fn one<T>(
     params: impl Params,
     read: impl FnOnce(&mut Columns<'_, '_>) -> Result<T, Fail>,
 ) -> Result<Option<T>, Fail> {
+    #[cfg(test)]
+    super::plans::note(sql);
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     rows.next()?
@@ -77,6 +81,8 @@ pub(super) fn all<T>(
     params: impl Params,
     mut read: impl FnMut(&mut Columns<'_, '_>) -> Result<T, Fail>,
 ) -> Result<Vec<T>, Fail> {
+    #[cfg(test)]
+    super::plans::note(sql);
     let mut statement = connection.prepare_cached(sql)?;
     let mut rows = statement.query(params)?;
     let mut found = Vec::new();

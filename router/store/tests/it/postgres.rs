@@ -1,6 +1,7 @@
 //! PostgreSQL passes the suite; and what it promises beyond: many processes, and a server that is
 //! killed, stopped, slow, or not there.
 
+mod indexes;
 mod opening;
 mod outage;
 mod server;

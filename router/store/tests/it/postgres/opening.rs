@@ -1,9 +1,10 @@
 //! What is said at start, and how schemas of two versions live side by side.
 
-use patchbay_store::{PostgresOptions, PostgresStore};
+use patchbay_message::MessageId;
+use patchbay_store::{ConversationState, PostgresOptions, PostgresStore};
 
 use super::{beside, connect, empty, shared};
-use crate::world::{Dyn, LONG};
+use crate::world::{Dyn, LONG, opened, talk, ticket};
 
 async fn refusal(url: &str) -> String {
     match PostgresStore::connect(url, PostgresOptions::default()).await {
@@ -93,6 +94,32 @@ async fn the_next_version_s_schema_is_used_and_a_later_one_refused() {
     client.batch_execute(next).await.unwrap();
     let said = refusal(&url).await;
     assert!(said.contains("newer version"), "{said}");
+}
+
+/// What the first version has written is there, and can be gone on with.
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date() {
+    let url = empty().await;
+    let begin = include_str!("../../../migrations/postgres/0001_begin.sql");
+    let as_it_was = format!(
+        "{begin}
+         CREATE TABLE schema_version (
+             version int4 PRIMARY KEY, name text NOT NULL,
+             applied_at timestamptz NOT NULL DEFAULT now()
+         );
+         INSERT INTO schema_version VALUES (1, 'begin');
+         INSERT INTO message (id, conversation, thread, pos, kind, direction, sender, content, at,
+             attempts)
+         SELECT z, z, z, 1, 'note', 'inbound', '{{\"address\":\"a\"}}', '[]', 5, 0
+         FROM (SELECT '00000000-0000-0000-0000-000000000000'::uuid AS z) nil;"
+    );
+    beside(&url).await.batch_execute(&as_it_was).await.unwrap();
+    let store: Dyn = connect(&url, PostgresOptions::default()).await;
+    let old = store.message(MessageId(uuid::Uuid::nil())).await.unwrap();
+    assert_eq!(old.unwrap().expires_at, None);
+    let machine = talk(&store, "press-7", ConversationState::Resolved).await;
+    let row = opened(&store, ticket(&machine, "E42")).await;
+    assert_eq!(row.number, 1);
 }
 
 #[tokio::test]

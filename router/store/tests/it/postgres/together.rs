@@ -3,10 +3,12 @@
 use std::{collections::HashSet, time::Duration};
 
 use patchbay_message::{InstanceId, ReceiptState};
-use patchbay_store::{Changes, CommitError, LiveChange, PostgresOptions, ReceiptWord};
+use patchbay_store::{
+    Changes, CommitError, LiveChange, PostgresOptions, ReceiptWord, TicketFilter,
+};
 
 use super::{connect, empty};
-use crate::world::{Dyn, LONG, event, now, outbound, talk, until, web};
+use crate::world::{Dyn, LONG, event, now, outbound, talk, ticket, until, web};
 
 async fn two() -> (Dyn, Dyn) {
     let url = empty().await;
@@ -167,6 +169,51 @@ async fn a_receipt_and_the_id_it_is_about_may_come_at_the_same_moment() {
         let row = router.message(message.id).await.unwrap().unwrap();
         assert_eq!(row.state, Some(ReceiptState::Delivered));
     }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_that_open_tickets_leave_no_number_out() {
+    let (one, other) = two().await;
+    let machine = talk(&one, "press-7", patchbay_store::ConversationState::Resolved).await;
+    let mark = ("inbound.g1.0".to_owned(), "m".to_owned());
+    one.commit(Changes {
+        processed: vec![mark.clone()],
+        ..Changes::default()
+    })
+    .await
+    .unwrap();
+    let writers = (0..80).map(|n| {
+        let store = Dyn::clone(if n % 2 == 0 { &one } else { &other });
+        let row = ticket(&machine, &n.to_string());
+        let processed = (n % 5 == 0).then(|| mark.clone());
+        tokio::spawn(async move {
+            let changes = Changes {
+                processed: processed.into_iter().collect(),
+                events: vec![event(n)],
+                tickets: vec![row],
+                ..Changes::default()
+            };
+            store.commit(changes).await.map(|done| (done.last_event, n))
+        })
+    });
+    let mut done: Vec<(u64, u64)> = futures_util::future::join_all(writers)
+        .await
+        .into_iter()
+        .filter_map(|answer| answer.unwrap().ok())
+        .collect();
+    done.sort_unstable();
+    let filter = TicketFilter {
+        limit: 100,
+        ..TicketFilter::default()
+    };
+    let page = other.tickets(&filter).await.unwrap();
+    let mut rows: Vec<_> = page.items.into_iter().map(|view| view.ticket).collect();
+    rows.sort_by_key(|row| row.number);
+    let numbers: Vec<u32> = rows.iter().map(|row| row.number).collect();
+    assert_eq!(numbers, (1..=64).collect::<Vec<_>>());
+    let by_number: Vec<_> = rows.iter().map(|row| row.code.clone()).collect();
+    let by_commit: Vec<_> = done.iter().map(|(_, n)| n.to_string()).collect();
+    assert_eq!(by_number, by_commit, "in the order of commits");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

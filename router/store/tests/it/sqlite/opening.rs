@@ -2,13 +2,13 @@
 
 use std::path::Path;
 
-use patchbay_message::InstanceId;
+use patchbay_message::{InstanceId, MessageId};
 use patchbay_store::{
     Changes, CommitError, ConversationState, LiveChange, SqliteOptions, SqliteStore,
 };
 
 use super::open_at;
-use crate::world::{LONG, event, talk, web};
+use crate::world::{LONG, event, opened, talk, ticket, web};
 
 fn refusal(path: &Path) -> String {
     SqliteStore::open(path, SqliteOptions::default())
@@ -118,6 +118,35 @@ fn one_schema_ahead_is_fine_two_are_refused() {
     let sentence = refusal(&path);
     assert!(sentence.contains(&format!("schema {found}")), "{sentence}");
     assert!(sentence.contains("start the newer version"), "{sentence}");
+}
+
+/// What the first version has written is there, and can be gone on with.
+#[tokio::test]
+async fn a_store_of_the_first_version_is_brought_up_to_date() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let connection = rusqlite::Connection::open(&path).unwrap();
+    let begin = include_str!("../../../migrations/sqlite/0001_begin.sql");
+    connection
+        .execute_batch(&format!(
+            "PRAGMA application_id = 0x50424159; {begin}
+             CREATE TABLE schema_version (
+                 version INTEGER PRIMARY KEY, name TEXT NOT NULL, applied_at INTEGER NOT NULL
+             ) STRICT;
+             INSERT INTO schema_version VALUES (1, 'begin', 0);
+             INSERT INTO message (id, conversation, thread, pos, kind, direction, sender, content,
+                 at, attempts)
+             VALUES (zeroblob(16), zeroblob(16), zeroblob(16), 1, 'note', 'inbound',
+                 '{{\"address\":\"a\"}}', '[]', 5, 0);"
+        ))
+        .unwrap();
+    drop(connection);
+    let store = open_at(&path);
+    let old = store.message(MessageId(uuid::Uuid::nil())).await.unwrap();
+    assert_eq!(old.unwrap().expires_at, None);
+    let machine = talk(&store, "press-7", ConversationState::Resolved).await;
+    let row = opened(&store, ticket(&machine, "E42")).await;
+    assert_eq!(row.number, 1);
 }
 
 #[tokio::test]
