@@ -20,6 +20,7 @@ mod replies;
 mod roles;
 mod team;
 mod ticket_acts;
+mod ticket_work;
 mod tickets;
 mod uploads;
 mod valve;

@@ -210,6 +210,12 @@ it('finds by number and filters, hands over, and lists tickets beside the conver
   await page.getByRole('button', { name: 'Take it' }).click();
   await until(() => ticket.agent?.name === 'Mei Lin');
   await page.getByRole('link', { name: 'Open the conversation' }).click();
+  // The device takes orders there too; what is said there belongs to no ticket.
+  await page.locator('.composer').getByRole('button', { name: 'Command' }).click();
+  await page.keyboard.type('ping');
+  await press(page, 'Enter');
+  await page.locator('.message.out:not(.pending)', { hasText: 'Command: ping' }).waitFor();
+  expect(ticket.history.some((entry) => entry.kind === 'sent')).toBe(false);
   await page.getByRole('complementary').getByRole('link', { name: ticket.number }).click();
   await page.locator('.head h2', { hasText: ticket.title }).waitFor();
 });
