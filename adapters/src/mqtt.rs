@@ -124,9 +124,8 @@ impl Channel for Fleet {
             None => Ok(Step::Call(Request::Mqtt(said.out))),
             // The gateway that holds the connection tells when the device has it.
             Some(Exchange::Answered(Answer::Live { .. })) if self.is_live() => {
-                let left = outbound.expires_at.map(|at| at.since(cx.now));
-                let until = left.map(|within| Await {
-                    within,
+                let until = said.expires_at.map(|at| Await {
+                    within: at.since(cx.now),
                     or_else: ReceiptState::Expired,
                 });
                 sent(ReceiptState::Accepted, until)
@@ -156,9 +155,14 @@ impl Channel for Fleet {
             address: &device.address,
             agent: message.name.as_deref(),
             content: &message.content,
+            at: message.at,
             expires_at: None,
         };
         let said = self.say(cx, &saying).ok()?;
+        // A device that comes back late is not told what is over.
+        if said.expires_at.is_some_and(|at| at <= cx.now) {
+            return None;
+        }
         Some(Downlink {
             out: said.out,
             awaits: said.answer,
@@ -199,6 +203,7 @@ fn saying(outbound: &Envelope) -> Result<down::Saying<'_>, SendError> {
         address: &recipient.address,
         agent: agent.and_then(|agent| agent.name.as_deref()),
         content: &outbound.content,
+        at: outbound.received_at,
         expires_at: outbound.expires_at,
     })
 }

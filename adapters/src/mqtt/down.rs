@@ -58,6 +58,8 @@ pub(super) struct Saying<'a> {
     pub(super) address: &'a str,
     pub(super) agent: Option<&'a str>,
     pub(super) content: &'a [Content],
+    /// When it was said.
+    pub(super) at: Time,
     /// Worth nothing after this.
     pub(super) expires_at: Option<Time>,
 }
@@ -68,6 +70,8 @@ pub(super) struct Said {
     /// What the device's answer calls it.
     pub(super) external_id: String,
     pub(super) answer: Option<Await>,
+    /// When it is worth nothing any more.
+    pub(super) expires_at: Option<Time>,
 }
 
 impl DownRule {
@@ -169,6 +173,25 @@ fn payload(
     }
 }
 
+impl Payload {
+    fn write(&self, variables: &Variables) -> Result<Vec<u8>, SendError> {
+        let payload = match self {
+            Self::Text(expr) => expr.text(variables).map(Option::unwrap_or_default),
+            Self::Json(tree) => tree.eval(variables).map(|json| json.to_string()),
+        };
+        let what = match self {
+            Self::Text(_) => "text",
+            Self::Json(_) => "json",
+        };
+        let payload = payload.map_err(|error| SendError::Payload(format!("{what}: {error}")))?;
+        if payload.len() > PAYLOAD_BYTES_MAX {
+            let sentence = format!("{PAYLOAD_BYTES_MAX} bytes at most");
+            return Err(SendError::Payload(sentence));
+        }
+        Ok(payload.into_bytes())
+    }
+}
+
 fn awaited(answer: &AnswerWait) -> Await {
     Await {
         within: answer.within.get(),
@@ -218,18 +241,7 @@ impl Fleet {
             expr.text(&variables)
                 .map_err(|error| SendError::Payload(format!("{what}: {error}")))
         };
-        let payload = match &rule.payload {
-            Payload::Text(expr) => text(expr, "text")?.unwrap_or_default().into_bytes(),
-            Payload::Json(tree) => tree
-                .eval(&variables)
-                .map_err(|error| SendError::Payload(format!("json: {error}")))?
-                .to_string()
-                .into_bytes(),
-        };
-        if payload.len() > PAYLOAD_BYTES_MAX {
-            let sentence = format!("{PAYLOAD_BYTES_MAX} bytes at most");
-            return Err(SendError::Payload(sentence));
-        }
+        let payload = rule.payload.write(&variables)?;
         let correlation = rule.correlation.as_ref();
         let correlation = correlation.map(|expr| text(expr, "correlation"));
         let external_id = rule.external_id.as_ref();
@@ -242,7 +254,8 @@ impl Fleet {
         // Who answers elsewhere has to say what.
         let usual = rule.response_topic.is_some().then(|| external_id.clone());
         let correlation = correlation.transpose()?.flatten();
-        let left = saying.expires_at.map(|at| at.since(cx.now));
+        let by_rule = rule.expire_after.map(|span| saying.at.plus(span));
+        let expires_at = [saying.expires_at, by_rule].into_iter().flatten().min();
         Ok(Said {
             out: MqttOut {
                 topic,
@@ -255,12 +268,13 @@ impl Fleet {
                     Payload::Json(_) => Some("application/json".to_owned()),
                     Payload::Text(_) => None,
                 },
-                expires_after: [left, rule.expire_after].into_iter().flatten().min(),
+                expires_after: expires_at.map(|at| at.since(cx.now)),
                 effect: Effect::Deliver { part: 0, key: None },
                 timeout: PUBACK_TIMEOUT,
             },
             external_id,
             answer: rule.answer.clone(),
+            expires_at,
         })
     }
 

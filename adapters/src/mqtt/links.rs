@@ -216,7 +216,7 @@ fn who(options: &Options, problems: &mut Problems) -> Who {
 /// platform takes one without.
 fn alink_login(alink: &AlinkLogin) -> Option<Who> {
     let id = format!("{}.{}", alink.product_key, alink.device_name);
-    let signed = super::login::alink_signed(&id, &alink.device_name, &alink.product_key, None);
+    let signed = super::login::alink::signed(&id, &alink.device_name, &alink.product_key, None);
     let secret = alink.device_secret.newest()?;
     let mac = verify::hmac_sha256(secret, &[signed.as_bytes()]);
     Some(Who {

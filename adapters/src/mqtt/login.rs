@@ -1,5 +1,8 @@
 //! Devices that connect to our own listener: who they are, and which topics are theirs.
 
+pub(super) mod alink;
+mod topics;
+
 use std::collections::HashMap;
 
 use patchbay_message::Party;
@@ -7,7 +10,6 @@ use patchbay_sdk::{
     Ask, Decoded, MqttLogin, Reject, Reply, Secret, Session, Verified,
     expr::{Expr, Scope, Variables},
     options::Secrets,
-    topic::{self, Template},
     verify,
 };
 use serde_json::Value;
@@ -19,14 +21,13 @@ use super::{
     options::{AlinkLogin, Device, Options},
     rule::is_id,
 };
+use topics::{Own, Topics};
 
 /// Where a connection's memory keeps what it may publish to.
 pub(super) const PUBLISH: &str = "publish";
 
 /// Devices of one channel that have a login of their own; more are derived.
 const DEVICES_MAX: usize = 10_000;
-/// Topic filters of one device, each way.
-const FILTERS_MAX: usize = 64;
 /// Bytes of the shortest password: people type them into devices.
 const PASSWORD_BYTES_MIN: usize = 8;
 /// Bytes of the shortest token: nothing else says who it is.
@@ -73,13 +74,6 @@ struct Derivation {
     secret: Secrets,
     address: Option<Expr>,
     topics: Topics,
-}
-
-/// Topic filters with names; none = those of the channel's rules.
-#[derive(Debug)]
-struct Topics {
-    publish: Option<Vec<Template>>,
-    subscribe: Option<Vec<Template>>,
 }
 
 impl Logins {
@@ -151,7 +145,7 @@ impl Logins {
             problems.require(!is_taken, &at(key), "is another device's too");
         };
         let username = match &proof {
-            Proof::Alink(alink) => Some(alink_username(alink)),
+            Proof::Alink(alink) => Some(alink::username(alink)),
             _ => device.username.clone(),
         };
         if let Some(username) = username {
@@ -274,7 +268,7 @@ impl Known {
                 verify::by_password(accepted.all(), username.as_bytes())
             }
             Proof::Certificate => by_certificate.ok_or(Reject::Unauthorized),
-            Proof::Alink(alink) => alink_check(alink, given),
+            Proof::Alink(alink) => alink::check(alink, given),
         }
     }
 }
@@ -309,86 +303,6 @@ impl Derivation {
     }
 }
 
-/// `{device name}&{product key}`.
-fn alink_username(alink: &AlinkLogin) -> String {
-    format!("{}&{}", alink.device_name, alink.product_key)
-}
-
-/// What Aliyun's devices sign: names and values one after another, in alphabetical order.
-pub(super) fn alink_signed(
-    client_id: &str,
-    device_name: &str,
-    product_key: &str,
-    timestamp: Option<&str>,
-) -> String {
-    let timestamp = timestamp
-        .map(|at| format!("timestamp{at}"))
-        .unwrap_or_default();
-    format!("clientId{client_id}deviceName{device_name}productKey{product_key}{timestamp}")
-}
-
-/// `{id}|securemode=2,signmethod=hmacsha1,timestamp=789|` signs itself, the names and the time.
-fn alink_check(alink: &AlinkLogin, given: MqttLogin<'_>) -> Result<Verified, Reject> {
-    let (id, rest) = given
-        .client_id
-        .split_once('|')
-        .ok_or(Reject::Unauthorized)?;
-    let rest = rest.strip_suffix('|').unwrap_or(rest);
-    let parameter = |name: &str| {
-        let mut pairs = rest.split(',').filter_map(|pair| pair.split_once('='));
-        pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
-    };
-    let at = parameter("timestamp");
-    let signed = alink_signed(id, &alink.device_name, &alink.product_key, at);
-    let mac = hex::decode(given.password.unwrap_or_default());
-    let mac = mac.map_err(|_| Reject::Unauthorized)?;
-    let keys = alink.device_secret.all();
-    match parameter("signmethod") {
-        None | Some("hmacsha1") => verify::check_hmac_sha1(keys, &[signed.as_bytes()], &mac),
-        Some("hmacsha256") => verify::check_hmac_sha256(keys, &[signed.as_bytes()], &mac),
-        Some(_) => Err(Reject::Unauthorized),
-    }
-}
-
-impl Topics {
-    fn compile(
-        path: &str,
-        (publish, subscribe): (Option<&Vec<String>>, Option<&Vec<String>>),
-        shape: &Shape,
-        compiler: &mut Compiler<'_>,
-    ) -> Self {
-        let names: Vec<&str> = shape
-            .names()
-            .chain(["address", "username", "client_id"])
-            .collect();
-        let mut list = |key: &str, filters: Option<&Vec<String>>| {
-            let filters = filters?;
-            let sentence = format!("{FILTERS_MAX} topics at most");
-            let at = format!("{path}.{key}");
-            compiler
-                .problems
-                .require(filters.len() <= FILTERS_MAX, &at, &sentence);
-            let compiled = filters.iter().enumerate().filter_map(|(i, text)| {
-                let at = format!("{at}.{i}");
-                let template = compiler.template(&at, text)?;
-                let is_strange = |name: &&str| *name != topic::REST && !names.contains(name);
-                if let Some(name) = template.names().find(is_strange) {
-                    let known = names.join("}`, `{");
-                    let sentence =
-                        format!("there is no `{{{name}}}` here; there are `{{{known}}}`");
-                    compiler.problems.add(at, sentence);
-                }
-                Some(template)
-            });
-            Some(compiled.collect())
-        };
-        Self {
-            publish: list("publish", publish),
-            subscribe: list("subscribe", subscribe),
-        }
-    }
-}
-
 impl Fleet {
     pub(super) fn login(
         &self,
@@ -417,77 +331,5 @@ impl Fleet {
         Ok(Decoded::answer(proof, Reply::silence())
             .asking(Ask::Register { address, after: 0 })
             .asking(Ask::Topics { publish, subscribe }))
-    }
-}
-
-/// A device, to find its topics.
-struct Own<'a> {
-    fleet: &'a Fleet,
-    address: &'a str,
-    given: MqttLogin<'a>,
-}
-
-impl Own<'_> {
-    fn publish(&self, topics: &Topics) -> Result<Vec<String>, Reject> {
-        match &topics.publish {
-            Some(filters) => filters.iter().map(|filter| self.filter(filter)).collect(),
-            None => {
-                // Levels that are names of an address are this device's; the others may be any.
-                let names: Vec<&str> = self.fleet.shape.names().collect();
-                let rules = self.fleet.rules.iter().map(|rule| &rule.template);
-                let rules = rules.filter(|template| {
-                    template
-                        .names()
-                        .all(|name| !names.contains(&name) || self.value(name).is_some())
-                });
-                let filters: Vec<String> = rules
-                    .map(|template| template.filter_with(&|name| self.value_of(name, &names)))
-                    .collect();
-                Ok(topic::without_covered(&filters))
-            }
-        }
-    }
-
-    fn subscribe(&self, topics: &Topics) -> Result<Vec<String>, Reject> {
-        match &topics.subscribe {
-            Some(filters) => filters.iter().map(|filter| self.filter(filter)).collect(),
-            None => {
-                let rules = self.fleet.downs.values();
-                let filters: Vec<String> = rules
-                    .filter_map(|rule| rule.filter(&self.fleet.shape, self.address))
-                    .collect();
-                Ok(topic::without_covered(&filters))
-            }
-        }
-    }
-
-    /// A filter of the file with this device's names in it. One that cannot stand in a level must
-    /// not become `+`: the device would get everybody's topics.
-    fn filter(&self, template: &Template) -> Result<String, Reject> {
-        let mut names = template.names().filter(|name| *name != topic::REST);
-        if names.all(|name| self.value(name).is_some_and(|it| topic::is_level(&it))) {
-            Ok(template.filter_with(&|name| self.value(name)))
-        } else {
-            Err(Reject::Unauthorized)
-        }
-    }
-
-    fn value_of(&self, name: &str, names: &[&str]) -> Option<String> {
-        names.contains(&name).then(|| self.value(name)).flatten()
-    }
-
-    fn value(&self, name: &str) -> Option<String> {
-        match name {
-            "address" => Some(self.address.to_owned()),
-            "username" => self.given.username.map(str::to_owned),
-            "client_id" => Some(self.given.client_id.to_owned()),
-            name => {
-                let names = self.fleet.shape.read(self.address)?;
-                let mut names = names.into_iter();
-                names
-                    .find(|(own, _)| *own == name)
-                    .map(|(_, value)| value.to_owned())
-            }
-        }
     }
 }

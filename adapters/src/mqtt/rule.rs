@@ -1,12 +1,12 @@
 //! A rule for what devices say: which messages it is for, and what it makes of them.
 
-use patchbay_message::{
-    Content, Fault, FaultState, Location, Part, Receipt, ReceiptState, Severity, Time,
-    limits::KEY_BYTES_MAX,
-};
+mod fault;
+mod receipt;
+
+use patchbay_message::{Content, Part, Receipt, Time, limits::KEY_BYTES_MAX};
 use patchbay_sdk::{
     device,
-    expr::{EvalError, Expr, Scope, Source, Variables, text_of},
+    expr::{EvalError, Expr, Scope, Variables, text_of},
     topic::Template,
 };
 use serde_json::Value;
@@ -14,8 +14,10 @@ use serde_json::Value;
 use super::{
     address,
     open::Compiler,
-    options::{FaultMap, Options, ReceiptMap, Unit, Up},
+    options::{Options, Unit, Up},
 };
+use fault::FaultRule;
+use receipt::ReceiptRule;
 
 /// What the expression of an address may name.
 pub(super) const ADDRESS_NAMES: &[&str] = &[
@@ -76,26 +78,6 @@ pub(super) struct Rule {
     message: Option<Expr>,
     event: Option<(Expr, Option<Expr>)>,
     receipt: Option<ReceiptRule>,
-}
-
-#[derive(Debug)]
-struct FaultRule {
-    code: Expr,
-    state: Expr,
-    severity: Expr,
-    device: Option<Expr>,
-    sequence: Option<Expr>,
-    text: Option<Expr>,
-    place: Option<(Expr, Expr)>,
-    readings: Option<Expr>,
-}
-
-#[derive(Debug)]
-struct ReceiptRule {
-    external_id: Expr,
-    state: Expr,
-    code: Option<Expr>,
-    text: Option<Expr>,
 }
 
 impl Rule {
@@ -283,153 +265,6 @@ fn makes_something(path: &str, up: &Up, compiler: &mut Compiler<'_>) {
     }
 }
 
-impl FaultRule {
-    fn compile(
-        path: &str,
-        map: &FaultMap,
-        compiler: &mut Compiler<'_>,
-        scope: Scope<'_>,
-    ) -> Option<Self> {
-        let at = |key: &str| format!("{path}.{key}");
-        let code = compiler.expr(&at("code"), &map.code, scope);
-        let state = compiler.expr(&at("state"), &map.state, scope);
-        let severity = compiler.expr(&at("severity"), &map.severity, scope);
-        for (key, source, words) in [
-            ("state", &map.state, FaultState::WORDS),
-            ("severity", &map.severity, Severity::WORDS),
-        ] {
-            let is_good = match &source.0 {
-                Value::String(text) => text.starts_with('=') || words.contains(&text.as_str()),
-                _ => false,
-            };
-            let sentence = format!("must be `{}` or an expression", words.join("`, `"));
-            compiler.problems.require(is_good, &at(key), &sentence);
-        }
-        let mut maybe =
-            |key: &str, source: Option<&Source>| compiler.maybe(&at(key), source, scope);
-        let (lat, lon) = (
-            maybe("lat", map.lat.as_ref()),
-            maybe("lon", map.lon.as_ref()),
-        );
-        let device = maybe("device", map.device.as_ref());
-        let sequence = maybe("sequence", map.sequence.as_ref());
-        let text = maybe("text", map.text.as_ref());
-        let readings = map.readings.as_ref();
-        let readings = readings.and_then(|it| compiler.tree(&at("readings"), it, scope));
-        let is_whole = map.lat.is_some() == map.lon.is_some();
-        let missing = if map.lat.is_some() { "lon" } else { "lat" };
-        let sentence = "`lat` and `lon` belong together";
-        compiler.problems.require(is_whole, &at(missing), sentence);
-        Some(Self {
-            code: code?,
-            state: state?,
-            severity: severity?,
-            device,
-            sequence,
-            text,
-            place: lat.zip(lon),
-            readings,
-        })
-    }
-
-    fn part(&self, variables: &Variables, address: &str, at: Time) -> Result<Content, Failed> {
-        let word = |expr, key, words: &[&str]| {
-            let word = some_text(expr, key, variables)?;
-            let unknown = || (key, format!("must be `{}`", words.join("`, `")));
-            words
-                .contains(&word.as_str())
-                .then_some(word)
-                .ok_or_else(unknown)
-        };
-        let state = word(&self.state, "fault.state", FaultState::WORDS)?;
-        let severity = word(&self.severity, "fault.severity", Severity::WORDS)?;
-        let device = maybe_text(self.device.as_ref(), "fault.device", variables)?;
-        let sequence = self.sequence.as_ref();
-        let sequence = sequence.map(|it| sequence_of(&eval(it, "fault.sequence", variables)?));
-        let readings = self.readings.as_ref();
-        let readings = readings.map(|it| match eval(it, "fault.readings", variables)? {
-            Value::Object(map) => Ok(map),
-            Value::Null => Ok(Default::default()),
-            _ => Err(("fault.readings", "is no map".to_owned())),
-        });
-        Ok(Content::Known(Part::Fault {
-            fault: Fault {
-                device: device.unwrap_or_else(|| address.to_owned()),
-                code: some_text(&self.code, "fault.code", variables)?,
-                severity: Severity::from(severity.as_str()),
-                state: FaultState::from(state.as_str()),
-                occurred_at: at,
-                sequence: sequence.transpose()?.flatten(),
-                text: maybe_text(self.text.as_ref(), "fault.text", variables)?,
-                location: self.location(variables),
-                // A fault is more than its readings: those that do not fit are left out.
-                readings: readings
-                    .transpose()?
-                    .filter(device::fits)
-                    .unwrap_or_default(),
-            },
-            extra: Default::default(),
-        }))
-    }
-
-    /// Where the device is; a device without a fix still has its fault.
-    fn location(&self, variables: &Variables) -> Option<Location> {
-        let (lat, lon) = self.place.as_ref()?;
-        let degrees = |expr: &Expr| match expr.eval(variables).ok()? {
-            Value::Number(number) => number.as_f64(),
-            Value::String(text) => text.parse().ok(),
-            _ => None,
-        };
-        let (lat, lon) = (degrees(lat)?, degrees(lon)?);
-        let is_on_earth = (-90.0..=90.0).contains(&lat) && (-180.0..=180.0).contains(&lon);
-        is_on_earth.then_some(Location { lat, lon })
-    }
-}
-
-impl ReceiptRule {
-    fn compile(
-        path: &str,
-        map: &ReceiptMap,
-        compiler: &mut Compiler<'_>,
-        scope: Scope<'_>,
-    ) -> Option<Self> {
-        let at = |key: &str| format!("{path}.{key}");
-        let external_id = compiler.expr(&at("external_id"), &map.external_id, scope);
-        let state = compiler.expr(&at("state"), &map.state, scope);
-        Some(Self {
-            code: compiler.maybe(&at("code"), map.code.as_ref(), scope),
-            text: compiler.maybe(&at("text"), map.text.as_ref(), scope),
-            external_id: external_id?,
-            state: state?,
-        })
-    }
-
-    fn make(&self, variables: &Variables, at: Option<Time>) -> Result<Receipt, Failed> {
-        let state = some_text(&self.state, "receipt.state", variables)?;
-        let state = ReceiptState::from(state.as_str());
-        let is_answer = matches!(
-            state,
-            ReceiptState::Delivered | ReceiptState::Read | ReceiptState::Failed
-        );
-        if !is_answer {
-            let sentence = "must be `delivered`, `read` or `failed`";
-            return Err(("receipt.state", sentence.to_owned()));
-        }
-        let receipt = Receipt {
-            external_id: some_text(&self.external_id, "receipt.external_id", variables)?,
-            state,
-            at,
-            code: maybe_text(self.code.as_ref(), "receipt.code", variables)?,
-            text: maybe_text(self.text.as_ref(), "receipt.text", variables)?,
-        };
-        if is_id(&receipt.external_id) {
-            Ok(receipt)
-        } else {
-            Err(("receipt.external_id", "is no id".to_owned()))
-        }
-    }
-}
-
 /// Whether a text can be an id: neither empty nor long, no control characters.
 pub(super) fn is_id(text: &str) -> bool {
     !text.is_empty() && text.len() <= KEY_BYTES_MAX && !text.chars().any(char::is_control)
@@ -482,13 +317,6 @@ fn some_text(expr: &Expr, key: &'static str, variables: &Variables) -> Result<St
     let text = maybe_text(Some(expr), key, variables)?;
     text.filter(|text| !text.is_empty())
         .ok_or_else(|| (key, "is empty".to_owned()))
-}
-
-fn sequence_of(value: &Value) -> Result<Option<u64>, Failed> {
-    let wrong = || ("fault.sequence", "is no whole number".to_owned());
-    let text = text_of(value).map_err(|_| wrong())?;
-    text.map(|text| text.parse().map_err(|_| wrong()))
-        .transpose()
 }
 
 /// A time in its unit, to the millisecond.

@@ -176,6 +176,9 @@ pub(crate) struct DownlinkFile {
     /// Its number in the thread.
     #[serde(default)]
     seq: Option<u64>,
+    /// When it was said; now by default.
+    #[serde(default)]
+    at: Option<Time>,
     /// `agent`, `system` or `contact`.
     #[serde(default)]
     from: Option<String>,
@@ -198,7 +201,7 @@ impl DownlinkFile {
             external_id: None,
             content: serde_json::from_value(self.content.clone())
                 .map_err(|error| format!("`content`: {error}"))?,
-            at: Time::from_ms(0),
+            at: self.at.unwrap_or(cx.now),
             conversation_id: conversation.map_err(|error| error.to_string())?,
         };
         let device = Party {

@@ -89,7 +89,7 @@ fn finds(kinds: &'static [Kind], sentence: &str) {
 }
 
 #[track_caller]
-fn finds_in(report: &Report, sentence: &str) {
+pub(crate) fn finds_in(report: &Report, sentence: &str) {
     let is_found = report
         .failures()
         .iter()

@@ -1,6 +1,7 @@
 //! The rules find what they are for: a small adapter passes, and fails when it has a flaw.
 
 mod flaws;
+mod gate;
 mod toy;
 
 use patchbay_sdk::Kind;
