@@ -1,6 +1,6 @@
 //! A device, as simple as they come.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
 use bytes::Bytes;
 use patchbay_mqtt::{Bounds, Conn, ConnAck, ConnError, Connect, Packet, Publish, Will};
@@ -147,10 +147,5 @@ impl Device {
     pub(crate) async fn ping(&mut self) {
         self.put(&Packet::PingReq).await;
         assert_eq!(self.next().await, Packet::PingResp);
-    }
-
-    /// Nothing comes for so long.
-    pub(crate) async fn is_quiet(&mut self, time: Duration) -> bool {
-        timeout(time, self.conn.read()).await.is_err()
     }
 }

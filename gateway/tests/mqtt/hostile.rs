@@ -10,6 +10,7 @@ use std::{
 };
 
 use bytes::Bytes;
+use patchbay_message::Envelope;
 use patchbay_mqtt::{Packet, Publish, reason};
 use patchbay_sdk::MqttVersion;
 use serde_json::json;
@@ -23,7 +24,7 @@ use tokio::{
 use crate::{
     device::{Device, VERSIONS, hello},
     listener::presses,
-    world::{DEADLINE, World, mqtt},
+    world::{DEADLINE, World, mqtt, text},
 };
 
 /// A device that says something all the time, and is to be answered soon whatever others do.
@@ -168,7 +169,9 @@ async fn a_payload_that_no_rule_understands_blocks_nothing() {
             .say("factory/press-1/say", &format!("{version:?}"))
             .await;
     }
-    assert_eq!(world.texts(2).await.len(), 2);
+    let said = |all: &[Envelope], what: &str| all.iter().any(|one| text(one) == what);
+    let both = |all: &[Envelope]| said(all, "press-1: V4") && said(all, "press-1: V5");
+    world.until("both came in", both).await;
 }
 
 #[tokio::test]

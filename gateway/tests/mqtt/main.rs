@@ -4,6 +4,7 @@
 mod broker;
 mod bus;
 mod device;
+mod down;
 mod hostile;
 mod listener;
 mod mosquitto;

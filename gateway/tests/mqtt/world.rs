@@ -23,7 +23,7 @@ use crate::bus::Moody;
 /// Nothing a test waits for takes this long.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(30);
 const PARTITIONS: u16 = 4;
-const LEASE_TTL: Duration = Duration::from_millis(1000);
+const LEASE_TTL: Duration = Duration::from_secs(2);
 
 struct Noise;
 
@@ -109,6 +109,11 @@ pub(crate) fn mqtt(id: &str, options: Value) -> OpenChannel {
 
 impl World {
     pub(crate) fn new(channels: impl IntoIterator<Item = OpenChannel>) -> Self {
+        let filter = tracing_subscriber::EnvFilter::from_default_env();
+        let lines = tracing_subscriber::fmt()
+            .with_test_writer()
+            .with_env_filter(filter);
+        let _ = lines.try_init();
         let folder = tempfile::tempdir().unwrap();
         let bus = EmbeddedBus::open(folder.path().join("bus.db"), EmbeddedOptions::default());
         let store =

@@ -5,14 +5,14 @@
 //! all there is, so a lease that could not be renewed within its life counts as lost here, whether
 //! or not anybody else has taken it.
 
-use std::{
-    collections::HashMap,
-    sync::Arc,
-    time::{Duration, Instant},
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use patchbay_message::InstanceId;
-use tokio::task::{AbortHandle, Id, JoinError, JoinSet};
+use tokio::{
+    sync::watch,
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::{Instant, MissedTickBehavior, interval, sleep_until, timeout},
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Fence, Leases, StoreError};
@@ -33,8 +33,9 @@ pub struct Keeping {
 
 struct Held {
     fence: Fence,
-    /// Without a renewal it is lost then.
-    good_until: Instant,
+    /// Without a renewal it is lost then; its task looks at this by itself, however long a round
+    /// takes.
+    good_until: watch::Sender<Instant>,
     stop: CancellationToken,
     task: AbortHandle,
 }
@@ -75,20 +76,19 @@ pub async fn keep<W>(
         tasks: JoinSet::new(),
         first,
     };
-    let mut tick = tokio::time::interval(period);
-    tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    let mut tick = interval(period);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             () = stop.cancelled() => break,
             _ = tick.tick() => {
-                let round = tokio::time::timeout(period * 2, keeper.round()).await;
+                let round = timeout(keeper.keeping.ttl, keeper.round()).await;
                 let late = || Err(StoreError("leases were not answered in time".to_owned()));
                 let round = round.unwrap_or_else(|_| late());
                 if let Err(error) = &round {
                     tracing::warn!(%error, role = keeper.keeping.role, "leases cannot be kept");
                 }
                 tell(round.as_ref().err());
-                keeper.drop_expired();
             }
             Some(ended) = keeper.tasks.join_next_with_id() => keeper.ended(ended).await,
         }
@@ -136,25 +136,18 @@ where
         self.held.retain(|_, held| {
             let keep = kept.contains(&held.fence);
             if keep {
-                held.good_until = good_until;
+                held.good_until.send_replace(good_until);
             } else {
-                lost(held, "taken over");
+                tracing::warn!(
+                    duty = held.fence.name,
+                    epoch = held.fence.epoch,
+                    "lease lost"
+                );
+                held.task.abort();
             }
             keep
         });
         Ok(())
-    }
-
-    /// Nobody could renew it: by the store's clock it is free by now.
-    fn drop_expired(&mut self) {
-        let now = Instant::now();
-        self.held.retain(|_, held| {
-            let keep = now < held.good_until;
-            if !keep {
-                lost(held, "not renewed in time");
-            }
-            keep
-        });
     }
 
     /// Takes a duty if nobody has it; answers whether we have it now and had not before.
@@ -170,8 +163,14 @@ where
         };
         tracing::info!(duty = name, epoch = fence.epoch, "lease taken");
         let stop = CancellationToken::new();
-        let task = self.tasks.spawn((self.work)(name, stop.clone()));
-        let good_until = asked + self.keeping.ttl;
+        let (good_until, renewed) = watch::channel(asked + self.keeping.ttl);
+        let work = (self.work)(name, stop.clone());
+        let task = self.tasks.spawn(async move {
+            tokio::select! {
+                () = work => {}
+                () = expired(renewed) => {}
+            }
+        });
         self.held.insert(
             at,
             Held {
@@ -223,12 +222,14 @@ where
     }
 }
 
-fn lost(held: &Held, why: &'static str) {
-    tracing::warn!(
-        duty = held.fence.name,
-        epoch = held.fence.epoch,
-        why,
-        "lease lost"
-    );
-    held.task.abort();
+/// Nobody could renew the lease in time: by the store's clock it is free, or will be soon.
+async fn expired(renewed: watch::Receiver<Instant>) {
+    loop {
+        let good_until = *renewed.borrow();
+        sleep_until(good_until).await;
+        if *renewed.borrow() <= good_until {
+            tracing::warn!("a lease was not renewed in time and counts as lost");
+            return;
+        }
+    }
 }

@@ -3,6 +3,7 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod live;
+mod mqtt;
 mod order;
 mod provider;
 mod trouble;

@@ -169,9 +169,19 @@ pub(crate) struct Plan {
     pub(crate) answer_timeout: Duration,
     pub(crate) limits: SendLimits,
     pub(crate) retry: RetryPolicy,
+    /// Another one than the test kind.
+    pub(crate) channel: Option<Box<dyn Channel>>,
 }
 
 impl Plan {
+    /// Sends as this channel says; retries soon.
+    pub(crate) fn of(id: &'static str, channel: Box<dyn Channel>) -> Self {
+        Self {
+            channel: Some(channel),
+            ..Self::http(id, "")
+        }
+    }
+
     /// Sends by requests to `url`; retries soon.
     pub(crate) fn http(id: &'static str, url: &str) -> Self {
         Self {
@@ -185,6 +195,7 @@ impl Plan {
                 delay_max: Duration::from_millis(400),
                 ..RetryPolicy::default()
             },
+            channel: None,
         }
     }
 
@@ -200,10 +211,12 @@ impl Plan {
         OpenChannel {
             id: channel(self.id),
             kind: &MANIFEST,
-            channel: Box::new(Fake {
-                url: self.url,
-                keyed: self.keyed,
-                answer_timeout: self.answer_timeout,
+            channel: self.channel.unwrap_or_else(|| {
+                Box::new(Fake {
+                    url: self.url,
+                    keyed: self.keyed,
+                    answer_timeout: self.answer_timeout,
+                })
             }),
             limits: self.limits,
             retry: self.retry,
@@ -274,6 +287,10 @@ impl World {
             conversations: Mutex::default(),
             _folder: None,
         }
+    }
+
+    pub(crate) fn now(&self) -> patchbay_message::Time {
+        self.clock.now()
     }
 
     /// A worker with short leases.

@@ -114,7 +114,7 @@ impl Line {
         let store = std::sync::Arc::clone(&self.listener.shared.ingress.store);
         let mut words = Vec::new();
         'reading: while let Some(down) = &self.down {
-            let room = down.window.saturating_sub(down.open.len());
+            let room = down.window.saturating_sub(down.n_unacked());
             let limit = u32::try_from(room.min(PAGE)).expect("a page is small");
             if limit == 0 {
                 break;
@@ -172,7 +172,18 @@ impl Line {
             Offer::Skip | Offer::Send(_) => {}
         }
         if let Some(down) = &mut self.down {
-            down.open.push_back(entry);
+            match down
+                .open
+                .back_mut()
+                .filter(|last| last.id == 0 && entry.id == 0)
+            {
+                // However much is skipped behind one that waits, it is one entry.
+                Some(last) => {
+                    last.seq = seq;
+                    last.counts |= entry.counts;
+                }
+                None => down.open.push_back(entry),
+            }
             down.read_to = seq;
             self.registration.advance(seq);
         }

@@ -1,0 +1,344 @@
+//! From a device's thread to the device.
+
+use std::{sync::Arc, time::Duration};
+
+use patchbay_bus::{Bus, Mailbox};
+use patchbay_message::{
+    Attributes, ChannelId, Content, ConversationId, Direction, MessageId, Party, ReceiptState,
+    ThreadId, Time,
+};
+use patchbay_mqtt::{Packet, Publish, reason};
+use patchbay_sdk::{LiveNudge, MqttVersion};
+use patchbay_store::{
+    Changes, Contact, Desk, Journal, Lanes, MessageKind, MessageRow, Thread, Want,
+};
+use serde_json::json;
+
+use crate::{
+    device::{Device, VERSIONS, hello},
+    listener::presses,
+    world::{Gateway, World, mqtt},
+};
+
+const DISPLAY: &str = "factory/press-1/display";
+
+/// The thread of `press-1`, written to as the router does.
+struct Talk<'a> {
+    world: &'a World,
+    channel: ChannelId,
+    thread: ThreadId,
+    conversation: ConversationId,
+    seq: u64,
+}
+
+impl<'a> Talk<'a> {
+    async fn begin(world: &'a World) -> Self {
+        let channel = ChannelId::new("presses").unwrap();
+        let thread = ThreadId::of(&channel, "press-1");
+        let contact = Contact {
+            id: patchbay_message::ContactId::new(),
+            name: None,
+            locale: None,
+            attributes: Attributes::new(),
+            created_at: Time::from_ms(0),
+        };
+        let row = Thread {
+            id: thread,
+            channel: channel.clone(),
+            channel_kind: "mqtt".to_owned(),
+            address: "press-1".to_owned(),
+            contact_id: contact.id,
+            partition: 0,
+            verified: true,
+            last_seq: 0,
+            last_out_seq: 0,
+            delivered_seq: 0,
+            read_seq: 0,
+            version: 0,
+        };
+        let changes = Changes {
+            contacts: vec![contact],
+            threads: vec![row],
+            ..Changes::default()
+        };
+        world.store.commit(changes).await.unwrap();
+        Self {
+            world,
+            channel,
+            thread,
+            conversation: ConversationId::new(),
+            seq: 0,
+        }
+    }
+
+    /// A message to the device, committed.
+    async fn say(&mut self, text: &str, expires_at: Option<Time>) -> MessageId {
+        self.seq += 1;
+        let row = MessageRow {
+            id: MessageId::new(),
+            conversation_id: self.conversation,
+            thread_id: self.thread,
+            pos: self.seq,
+            thread_seq: Some(self.seq),
+            out_seq: Some(self.seq),
+            kind: MessageKind::Message,
+            direction: Direction::Outbound,
+            sender: Party::default(),
+            agent_id: None,
+            content: vec![Content::text(text)],
+            external_id: None,
+            at: patchbay_message::Clock::now(&patchbay_message::SystemClock),
+            state: Some(ReceiptState::Queued),
+            reason: None,
+            attempts: 0,
+            expires_at,
+        };
+        let id = row.id;
+        let changes = Changes {
+            messages: vec![row],
+            ..Changes::default()
+        };
+        self.world.store.commit(changes).await.unwrap();
+        id
+    }
+
+    /// What a sink does: nudges the gateways that hold the device's connection.
+    async fn nudge(&self, id: MessageId) {
+        let gateways = self.world.store.live(&[self.thread]).await.unwrap();
+        for (_, gateway) in gateways {
+            let nudge = LiveNudge {
+                thread_id: self.thread,
+                channel: self.channel.clone(),
+                address: "press-1".to_owned(),
+                seq: self.seq,
+                id,
+                frame: String::new(),
+            };
+            let body = serde_json::to_vec(&nudge).unwrap();
+            self.world
+                .bus
+                .nudge(&Mailbox::Gateway(gateway.0), body.into());
+        }
+    }
+
+    async fn state(&self, id: MessageId, state: ReceiptState) -> MessageRow {
+        for _ in 0..1500 {
+            let row = self.world.store.message(id).await.unwrap().unwrap();
+            if row.state == Some(state.clone()) {
+                return row;
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        panic!(
+            "{:?}",
+            self.world.store.message(id).await.unwrap().unwrap().state
+        );
+    }
+}
+
+fn published(packet: Packet) -> Publish {
+    match packet {
+        Packet::Publish(publish) => publish,
+        other => panic!("no PUBLISH but {other:?}"),
+    }
+}
+
+async fn up(world: &World) -> Gateway {
+    world.gateway().await
+}
+
+#[tokio::test]
+async fn a_reply_goes_to_the_device_and_its_puback_is_the_receipt() {
+    for version in VERSIONS {
+        let world = World::new([mqtt("presses", presses())]);
+        let gateway = up(&world).await;
+        let mut talk = Talk::begin(&world).await;
+        let mut device = Device::connect(gateway.address(), version, "press-1").await;
+        assert_eq!(device.subscribe(&[DISPLAY]).await, [1]);
+        let id = talk.say("hold on", None).await;
+        talk.nudge(id).await;
+        let publish = published(device.next().await);
+        assert_eq!(
+            (&*publish.topic, &*publish.payload),
+            (DISPLAY, &b"hold on"[..])
+        );
+        assert_eq!(
+            (publish.qos, publish.dup, publish.retain),
+            (1, false, false)
+        );
+        device
+            .put(&Packet::PubAck {
+                id: publish.id,
+                reason: 0,
+            })
+            .await;
+        talk.state(id, ReceiptState::Delivered).await;
+        // What it has is not sent again, by whichever gateway.
+        let other = up(&world).await;
+        let mut device = Device::connect(other.address(), version, "press-1").await;
+        device.subscribe(&[DISPLAY]).await;
+        let next = talk.say("all clear", None).await;
+        talk.nudge(next).await;
+        assert_eq!(published(device.next().await).payload, "all clear");
+    }
+}
+
+#[tokio::test]
+async fn what_came_while_it_was_away_is_sent_in_order_and_again_until_it_has_it() {
+    let world = World::new([mqtt("presses", presses())]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    let mut ids = Vec::new();
+    for i in 0..100 {
+        ids.push(talk.say(&format!("{i:02}"), None).await);
+    }
+    let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+    device.subscribe(&[DISPLAY]).await;
+    // No more at once than the window; the first half is acknowledged.
+    let mut seen = Vec::new();
+    for i in 0..64 {
+        let publish = published(device.next().await);
+        assert!(!publish.dup);
+        if i < 50 {
+            device
+                .put(&Packet::PubAck {
+                    id: publish.id,
+                    reason: 0,
+                })
+                .await;
+        }
+        seen.push(publish.payload);
+    }
+    talk.state(ids[49], ReceiptState::Delivered).await;
+    drop(device);
+    let mut device = Device::connect(gateway.address(), MqttVersion::V4, "press-1").await;
+    device.subscribe(&[DISPLAY]).await;
+    seen.truncate(50);
+    for i in 50..100 {
+        let publish = published(device.next().await);
+        if i < 64 {
+            assert!(publish.dup, "{i} was sent before");
+        }
+        device
+            .put(&Packet::PubAck {
+                id: publish.id,
+                reason: 0,
+            })
+            .await;
+        seen.push(publish.payload);
+    }
+    let expected: Vec<String> = (0..100).map(|i| format!("{i:02}")).collect();
+    assert_eq!(seen, expected);
+    for id in ids {
+        talk.state(id, ReceiptState::Delivered).await;
+    }
+}
+
+#[tokio::test]
+async fn what_is_past_its_time_or_refused_says_so_and_the_rest_goes_on() {
+    let world = World::new([mqtt("presses", presses())]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    let late = talk.say("too late", Some(Time::from_ms(1))).await;
+    let refused = talk.say("not that", None).await;
+    let fine = talk.say("fine", None).await;
+    let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+    device.subscribe(&[DISPLAY]).await;
+    let publish = published(device.next().await);
+    assert_eq!(publish.payload, "not that");
+    let reason = reason::PAYLOAD_FORMAT;
+    device
+        .put(&Packet::PubAck {
+            id: publish.id,
+            reason,
+        })
+        .await;
+    let publish = published(device.next().await);
+    assert_eq!(publish.payload, "fine");
+    device
+        .put(&Packet::PubAck {
+            id: publish.id,
+            reason: 0,
+        })
+        .await;
+    talk.state(fine, ReceiptState::Delivered).await;
+    talk.state(late, ReceiptState::Expired).await;
+    let row = talk.state(refused, ReceiptState::Failed).await;
+    assert!(row.reason.unwrap().contains("0x99"));
+}
+
+#[tokio::test]
+async fn nothing_is_sent_to_a_topic_that_was_not_subscribed_to() {
+    let mut options = presses();
+    options["down"]["command"] = json!({ "topic": "factory/{device}/cmd", "json": {} });
+    options["devices"][0]["subscribe"] = json!(["factory/press-1/#"]);
+    let world = World::new([mqtt("presses", options)]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    talk.say("wait for me", None).await;
+    let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+    device.subscribe(&["factory/press-1/cmd"]).await;
+    device.ping().await;
+    device.subscribe(&["factory/press-1/+"]).await;
+    assert_eq!(published(device.next().await).payload, "wait for me");
+}
+
+#[tokio::test]
+async fn a_device_is_sent_no_more_than_it_takes() {
+    let world = World::new([mqtt("presses", presses())]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    let giant = talk.say(&"x".repeat(2000), None).await;
+    for i in 0..5 {
+        talk.say(&i.to_string(), None).await;
+    }
+    let mut connect = hello(MqttVersion::V5, "press-1");
+    connect.bounds.receive_max = Some(2);
+    connect.bounds.packet_bytes_max = Some(1000);
+    let (mut device, _) = Device::greet(gateway.address(), connect).await;
+    device.subscribe(&[DISPLAY]).await;
+    let first = published(device.next().await);
+    assert_eq!(first.payload, "0");
+    assert_eq!(published(device.next().await).payload, "1");
+    device.ping().await;
+    device
+        .put(&Packet::PubAck {
+            id: first.id,
+            reason: 0,
+        })
+        .await;
+    assert_eq!(published(device.next().await).payload, "2");
+    let row = talk.state(giant, ReceiptState::Failed).await;
+    assert!(row.reason.unwrap().contains("larger"));
+}
+
+#[tokio::test]
+async fn an_answer_that_is_awaited_is_expected_from_the_puback_on() {
+    let mut options = presses();
+    options["down"]["text"]["answer"] = json!({ "within": "1s", "or_else": "expired" });
+    let world = World::new([mqtt("presses", options)]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    let id = talk.say("do it", None).await;
+    let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+    device.subscribe(&[DISPLAY]).await;
+    let publish = published(device.next().await);
+    device
+        .put(&Packet::PubAck {
+            id: publish.id,
+            reason: 0,
+        })
+        .await;
+    talk.state(id, ReceiptState::Sent).await;
+    let want = Want {
+        overdue_until: Some(Time::from_ms(i64::MAX / 2000)),
+        ..Want::default()
+    };
+    let facts = Arc::clone(&world.store).facts(&want).await.unwrap();
+    let expected: Vec<_> = facts
+        .overdue
+        .iter()
+        .map(|one| one.external_id.clone())
+        .collect();
+    assert_eq!(expected, [id.to_string()]);
+}
