@@ -7,13 +7,16 @@ use std::sync::{
 
 use async_trait::async_trait;
 use parking_lot::Mutex;
-use patchbay_message::{CommandId, Outcome};
+use patchbay_message::{Clock as _, CommandId, Outcome, SystemClock};
 use patchbay_router::Stores;
 use patchbay_store::{
     Changes, CommitError, Committed, Facts, Journal, OutboxRow, Retention, Store, StoreError, Want,
 };
 
-use crate::house::{House, house, options, ordered, reply, texts, until};
+use crate::{
+    house::{House, Running, house, options, ordered, reply, texts, until},
+    tickets,
+};
 
 /// Which commits go wrong is the same in every run.
 const SEED: u64 = 7;
@@ -88,6 +91,27 @@ impl Journal for Flaky {
     }
 }
 
+fn flaky(house: &House, fault: Fault, percent: u32) -> Arc<Flaky> {
+    Arc::new(Flaky {
+        inner: house.store.clone(),
+        fault,
+        percent,
+        dice: Mutex::new(fastrand::Rng::with_seed(SEED)),
+        faults: AtomicU32::new(0),
+    })
+}
+
+/// A router that decides a few at a time, on this store.
+fn behind(house: &House, journal: &Arc<Flaky>) -> Running {
+    let stores = Stores {
+        journal: journal.clone(),
+        ..house.store.clone().into()
+    };
+    let mut few = options();
+    few.batch_max = 5;
+    house.router_with(house.bus.clone(), stores, few)
+}
+
 /// Many replies, in batches of a few, through a store that fails so: each is there once, in order,
 /// and goes out once.
 async fn through(fault: Fault, percent: u32) {
@@ -99,20 +123,8 @@ async fn through(fault: Fault, percent: u32) {
         .conversation("v1", |row| row.agent_id == Some(ann))
         .await;
     router.stop().await;
-    let journal = Arc::new(Flaky {
-        inner: house.store.clone(),
-        fault,
-        percent,
-        dice: Mutex::new(fastrand::Rng::with_seed(SEED)),
-        faults: AtomicU32::new(0),
-    });
-    let stores = Stores {
-        journal: journal.clone(),
-        ..house.store.clone().into()
-    };
-    let mut few = options();
-    few.batch_max = 5;
-    let router = house.router_with(house.bus.clone(), stores, few);
+    let journal = flaky(&house, fault, percent);
+    let router = behind(&house, &journal);
     let batch = (0..60)
         .map(|n| ordered(&row, reply(ann, &n.to_string())))
         .collect();
@@ -135,6 +147,54 @@ async fn through(fault: Fault, percent: u32) {
     })
     .await;
     router.stop().await;
+}
+
+/// Many reports of a few devices, likewise: each raised fault is one line of one ticket.
+async fn reports_through(fault: Fault, percent: u32) {
+    let house: House = house();
+    let journal = flaky(&house, fault, percent);
+    let router = behind(&house, &journal);
+    let began = SystemClock.now();
+    let mut told = Vec::new();
+    let mut batch = Vec::new();
+    for n in 0..20_u64 {
+        let at = began.plus(std::time::Duration::from_secs(n));
+        for device in ["f1", "f2", "f3"] {
+            let state = if n % 2 == 0 { "raised" } else { "cleared" };
+            let part = tickets::fault(device, state, at);
+            batch.push(tickets::sent_by(device, &part, &serde_json::Value::Null));
+            let id = batch.last().map(|(_, message)| message.id);
+            told.extend(id.filter(|_| n % 2 == 0));
+        }
+    }
+    house.publish(batch).await;
+    let rows = until("every fault", || async {
+        let rows = house.tickets().await;
+        let n: u32 = rows.iter().map(|row| row.n_raised).sum();
+        (n as usize >= told.len()).then_some(rows)
+    })
+    .await;
+    assert_eq!(rows.len(), 3);
+    let mut found = Vec::new();
+    for row in &rows {
+        let entries = house.entries(row).await;
+        let raises = entries
+            .iter()
+            .filter(|entry| entry.data["severity"] == "major");
+        found.extend(raises.filter_map(|entry| entry.message_id));
+    }
+    found.sort();
+    told.sort();
+    assert_eq!(found, told);
+    assert!(house.dead().await.is_empty());
+    assert!(journal.faults.load(Ordering::SeqCst) >= 5, "it did fail");
+    router.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_fault_whose_commit_is_unsure_or_late_is_told_once() {
+    reports_through(Fault::AnswerLost, 50).await;
+    reports_through(Fault::Conflict, 60).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

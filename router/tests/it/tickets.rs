@@ -23,7 +23,7 @@ fn fleet() -> ChannelId {
 }
 
 /// What a device sends, as it comes from the normalizer; `fields` are added or replaced.
-fn sent_by(device: &str, content: &Value, fields: &Value) -> (Queue, Message) {
+pub(crate) fn sent_by(device: &str, content: &Value, fields: &Value) -> (Queue, Message) {
     let id = MessageId::new();
     let key = format!("freezers:{device}");
     let mut envelope = json!({
@@ -42,7 +42,7 @@ fn sent_by(device: &str, content: &Value, fields: &Value) -> (Queue, Message) {
     (Queue::Inbound(partition_of(&key, N)), message)
 }
 
-fn fault(device: &str, state: &str, at: Time) -> Value {
+pub(crate) fn fault(device: &str, state: &str, at: Time) -> Value {
     json!({
         "type": "fault", "device": device, "code": "E1", "severity": "major", "state": state,
         "occurred_at": at,
@@ -55,7 +55,7 @@ fn raised(device: &str) -> (Queue, Message) {
 }
 
 impl House {
-    async fn tickets(&self) -> Vec<Ticket> {
+    pub(crate) async fn tickets(&self) -> Vec<Ticket> {
         let filter = TicketFilter {
             limit: 1000,
             ..TicketFilter::default()
@@ -75,7 +75,7 @@ impl House {
         .await
     }
 
-    async fn entries(&self, of: &Ticket) -> Vec<TicketEntry> {
+    pub(crate) async fn entries(&self, of: &Ticket) -> Vec<TicketEntry> {
         self.store.ticket_entries(of.id, 0, 1000).await.unwrap()
     }
 

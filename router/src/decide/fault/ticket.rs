@@ -105,16 +105,21 @@ pub(super) fn again(board: &mut Board<'_>, word: &Word<'_>, id: TicketId) {
 
 /// A broker keeps that the fault of an open ticket is there.
 pub(super) fn kept(board: &mut Board<'_>, word: &Word<'_>, id: TicketId) {
+    let is_news = board
+        .ticket(id)
+        .is_some_and(|row| row.cleared_at.is_some() || word.severity.rank() > row.severity.rank());
+    if !is_news {
+        return;
+    }
     let Some(row) = board.ticket_mut(id) else {
         return;
     };
-    let was_cleared = row.cleared_at.take().is_some();
-    if was_cleared {
+    if row.cleared_at.take().is_some() {
         row.raised_at = word.at;
+        row.settles_at = None;
     }
-    if rises(row, &word.severity) || was_cleared {
-        taken_back(board, word, id, Some("retained"));
-    }
+    rises(row, &word.severity);
+    taken_back(board, word, id, Some("retained"));
 }
 
 /// A raised fault that is older than what is known: it is written down, and nothing else.
@@ -193,12 +198,10 @@ fn taken_back(board: &mut Board<'_>, word: &Word<'_>, id: TicketId, extra: Optio
 }
 
 /// A report may only raise a ticket's severity.
-fn rises(row: &mut Ticket, severity: &Severity) -> bool {
-    let rises = severity.rank() > row.severity.rank();
-    if rises {
+fn rises(row: &mut Ticket, severity: &Severity) {
+    if severity.rank() > row.severity.rank() {
         row.severity = severity.clone();
     }
-    rises
 }
 
 /// A line of the ticket's history. `extra` is noted as true.
