@@ -36,6 +36,12 @@ pub(super) fn received(channel: &ChannelId, link: &'static str) {
         .increment(1);
 }
 
+/// Nothing came of a PUBLISH: no rule of the channel is for it.
+pub(super) fn unmapped(channel: &ChannelId) {
+    metrics::counter!("patchbay_mqtt_unmapped_total", "channel" => channel.to_string())
+        .increment(1);
+}
+
 /// A PUBLISH went to a device, or what became of it.
 pub(super) fn sent(channel: &ChannelId, outcome: &'static str) {
     metrics::counter!("patchbay_mqtt_sent_total", "channel" => channel.to_string(), "link" => "listener", "outcome" => outcome)

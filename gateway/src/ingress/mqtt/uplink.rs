@@ -18,9 +18,12 @@ use patchbay_sdk::{MqttIn, MqttProof, Reject, Session, Wire};
 use patchbay_sinks::OpenChannel;
 use tokio::time::Instant;
 
-use super::super::{
-    Ingress,
-    reject::{Refusal, count},
+use super::{
+    super::{
+        Ingress,
+        reject::{Refusal, count},
+    },
+    meter,
 };
 use crate::pipeline::NotTaken;
 
@@ -107,6 +110,9 @@ impl Uplink {
                 Box::pin(async move { Done { id, ended } })
             }
             Ok(read) => {
+                if read.envelopes.is_empty() && read.signals.is_empty() {
+                    meter::unmapped(&channel.id);
+                }
                 for signal in &read.signals {
                     self.ingress.pass_on(channel, signal);
                 }
