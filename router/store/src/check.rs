@@ -15,8 +15,9 @@ pub const KEPT_BYTES_MAX: usize = 4 * ENVELOPE_BYTES_MAX;
 /// A message's content as JSON: bytes.
 pub const CONTENT_BYTES_MAX: usize = KEPT_BYTES_MAX;
 
-/// A device's readings, and its faults, as JSON: bytes each.
-pub const DEVICE_BYTES_MAX: usize = 256 * 1024;
+/// A device's readings, and its faults, as JSON: bytes each. Room for a few hundred codes of the
+/// longest kind.
+pub const DEVICE_BYTES_MAX: usize = 512 * 1024;
 
 /// The largest number a row can hold: what fits the databases' signed 64 bits.
 pub const NUMBER_MAX: u64 = i64::MAX as u64;

@@ -121,6 +121,10 @@ impl Desk for PostgresStore {
         Ok(tickets::find(self, id).await?)
     }
 
+    async fn ticket_views(&self, ids: &[TicketId]) -> Result<Vec<TicketView>, StoreError> {
+        Ok(tickets::views(self, ids).await?)
+    }
+
     async fn ticket_numbered(
         &self,
         year: i16,

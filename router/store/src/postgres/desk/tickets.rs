@@ -52,6 +52,15 @@ pub(super) async fn find(store: &PostgresStore, id: TicketId) -> Result<Option<T
     store.read(Step::new(sql, params![id.0])).await?.one(view)
 }
 
+pub(super) async fn views(
+    store: &PostgresStore,
+    ids: &[TicketId],
+) -> Result<Vec<TicketView>, Fail> {
+    let sql = format!("SELECT {VIEW} FROM ticket t {JOINED} WHERE t.id = ANY($1)");
+    let params = params![column(ids, |id| id.0)];
+    store.read(Step::new(sql, params)).await?.all(view)
+}
+
 pub(super) async fn numbered(
     store: &PostgresStore,
     year: i16,

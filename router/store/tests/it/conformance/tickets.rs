@@ -122,7 +122,9 @@ pub(crate) async fn come_back_as_they_were_written(store: &Dyn) {
     };
     assert_eq!(store.ticket(row.id).await.unwrap(), Some(expected.clone()));
     let by_number = store.ticket_numbered(row.year(), 1).await.unwrap();
-    assert_eq!(by_number, Some(expected));
+    assert_eq!(by_number.as_ref(), Some(&expected));
+    let ids = [TicketId::new(), row.id];
+    assert_eq!(store.ticket_views(&ids).await.unwrap(), [expected]);
     assert_eq!(store.ticket_numbered(row.year(), 2).await.unwrap(), None);
     assert_eq!(store.ticket(TicketId::new()).await.unwrap(), None);
 
@@ -350,7 +352,7 @@ pub(crate) async fn that_never_fit_are_refused(store: &Dyn) {
     let mut verbose = device(&machine);
     verbose
         .readings
-        .insert("log".to_owned(), json!("x".repeat(300_000)));
+        .insert("log".to_owned(), json!("x".repeat(600_000)));
     bad.push(Changes {
         devices: vec![verbose],
         ..Changes::default()
