@@ -3,6 +3,13 @@ import { createInterface } from 'node:readline';
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
+/** What the test that started us has to say. */
+export function need(name: string): string {
+  const value = process.env[name];
+  if (!value) throw new Error(`${name} is not set`);
+  return value;
+}
+
 /** Says `wish` and waits until it is granted. */
 export async function ask(wish: 'kill' | 'start'): Promise<void> {
   console.log(wish);

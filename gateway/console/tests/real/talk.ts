@@ -3,14 +3,9 @@
 import { deepEqual, equal, ok } from 'node:assert/strict';
 import type { Browser, Page } from 'playwright-core';
 import { launch, until } from '../browser/chromium';
-import { ask, passerBy } from './server';
+import { ask, need, passerBy } from './server';
 import { pictureLoaded, Watched } from './watch';
 
-const need = (name: string): string => {
-  const value = process.env[name];
-  if (!value) throw new Error(`${name} is not set`);
-  return value;
-};
 const SERVER = need('SERVER');
 const TOKEN = need('TOKEN');
 const SHOTS = process.env['SHOTS'];
