@@ -112,7 +112,7 @@ impl Mqtt {
     async fn publish(&self, channel: &OpenChannel, out: MqttOut) -> Exchange {
         let not_sent = |why: &str| Exchange::NotSent(why.to_owned());
         if !topic::is_name(&out.topic) {
-            return refused(reason::TOPIC);
+            return answered(reason::TOPIC);
         }
         let Some(mut publisher) = self.publisher(channel) else {
             return not_sent("the channel has no connection to publish by");
@@ -181,7 +181,7 @@ fn is_single(broker: &MqttBroker) -> bool {
     broker.client_id.contains('|')
 }
 
-fn refused(reason: u8) -> Exchange {
+fn answered(reason: u8) -> Exchange {
     Exchange::Answered(Answer::Mqtt { reason })
 }
 
@@ -248,7 +248,7 @@ impl Line {
                     talk.client.close().await;
                     return Ok(());
                 }
-                packet = talk.client.next() => talk.packet(packet?)?,
+                packet = talk.client.next() => talk.packet(&packet?)?,
                 job = self.jobs.recv(), if talk.unacked.len() < talk.window => {
                     let Some(job) = job else { return Ok(()) };
                     talk.send(job, &mut self.jobs).await?;
@@ -267,11 +267,11 @@ struct Talk {
 }
 
 impl Talk {
-    fn packet(&mut self, packet: Packet) -> Result<(), LinkError> {
+    fn packet(&mut self, packet: &Packet) -> Result<(), LinkError> {
         match packet {
             Packet::PubAck { id, reason } => {
-                if let Some(done) = self.unacked.remove(&id) {
-                    let _ = done.send(Exchange::Answered(Answer::Mqtt { reason }));
+                if let Some(done) = self.unacked.remove(id) {
+                    let _ = done.send(answered(*reason));
                 }
                 Ok(())
             }
@@ -292,7 +292,7 @@ impl Talk {
         self.client.flush().await?;
         for done in unanswered {
             // QoS 0: nobody will say anything of it.
-            let _ = done.send(refused(reason::SUCCESS));
+            let _ = done.send(answered(reason::SUCCESS));
         }
         Ok(())
     }
@@ -321,7 +321,7 @@ impl Talk {
         };
         if self.client.put_bounded(&Packet::Publish(publish)).is_err() {
             // Tried again it would be as large as now.
-            let _ = done.send(refused(reason::PAYLOAD_FORMAT));
+            let _ = done.send(answered(reason::PAYLOAD_FORMAT));
         } else if id == 0 {
             unanswered.push(done);
         } else {

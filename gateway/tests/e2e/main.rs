@@ -10,3 +10,4 @@ mod harness;
 mod hostile;
 mod layering;
 mod metrics;
+mod mqtt;

@@ -35,6 +35,7 @@ pub enum Malformed {
 }
 
 impl Malformed {
+    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
     pub(crate) fn form(why: impl ToString) -> Self {
         Self::Form(why.to_string())
     }

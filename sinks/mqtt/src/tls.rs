@@ -30,6 +30,7 @@ pub enum TlsError {
 }
 
 impl TlsError {
+    #[expect(clippy::needless_pass_by_value, reason = "made for `map_err`")]
     fn setup(error: impl ToString) -> Self {
         Self::Setup(error.to_string())
     }

@@ -25,7 +25,7 @@ impl Links {
         self.0.lock().remove(link);
     }
 
-    pub(super) fn bad(&self, link: &str, why: impl ToString) {
+    pub(super) fn bad(&self, link: &str, why: &dyn std::fmt::Display) {
         self.0.lock().insert(link.to_owned(), why.to_string());
     }
 }
