@@ -277,8 +277,7 @@ async fn a_refused_subscription_shows_and_is_tried_again() {
         assert!(!connect.clean, "a session that outlives the connection");
         assert_eq!(connect.session_expiry, Some(24 * 3600));
         assert_eq!(connect.bounds.receive_max, Some(64));
-        conn.put(&Packet::ConnAck(Box::default()))
-            .unwrap();
+        conn.put(&Packet::ConnAck(Box::default())).unwrap();
         conn.flush().await.unwrap();
         let Packet::Subscribe { id, filters } = conn.read().await.unwrap() else {
             panic!("a SUBSCRIBE");

@@ -1,7 +1,5 @@
 //! Devices that connect to a gateway of ours and behave.
 
-use std::time::Duration;
-
 use patchbay_message::{Authenticity, Content, Part};
 use patchbay_mqtt::{Packet, Publish, reason};
 use patchbay_sdk::MqttVersion;
@@ -9,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{
     device::{Device, PASSWORD, VERSIONS, hello, will},
-    world::{World, mqtt, text},
+    world::{World, eventually, mqtt, text},
 };
 
 /// A channel on which `press-1` .. `press-9` may report.
@@ -217,8 +215,10 @@ async fn a_gateway_that_stops_acknowledges_what_is_under_way_and_publishes_no_wi
     world.bus.hold(true);
     let id = device.publish("factory/press-5/say", "last words").await;
     device.ping().await;
+    let at = gateway.address();
     let stopping = tokio::spawn(gateway.stop());
-    tokio::time::sleep(Duration::from_millis(100)).await;
+    let is_closed = || std::net::TcpStream::connect(at).is_err();
+    eventually("the listener is closed", is_closed).await;
     world.bus.hold(false);
     let shutdown = Packet::Disconnect {
         reason: reason::SHUTTING_DOWN,

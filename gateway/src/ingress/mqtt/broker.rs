@@ -226,7 +226,13 @@ impl Talk<'_> {
                 id: SUBSCRIBE_ID,
                 codes,
             } => match codes.first() {
-                Some(code) if *code < SUBSCRIPTION_REFUSED => shared.links.good(&self.one.name),
+                Some(code) if *code < SUBSCRIPTION_REFUSED => {
+                    if *code < self.one.broker.qos.min(1) {
+                        tracing::warn!(channel = %self.one.channel.id, link = self.one.name,
+                            "the broker grants QoS 0 only: what comes while nobody is there is lost");
+                    }
+                    shared.links.good(&self.one.name);
+                }
                 Some(code) => return Err(LinkError::NotGranted(*code).into()),
                 None => return Err(LinkError::Unexpected.into()),
             },
