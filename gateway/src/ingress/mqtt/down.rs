@@ -8,12 +8,7 @@ use patchbay_mqtt::{Packet, Properties, Publish, topic};
 use patchbay_sdk::{Await, Downlink};
 use patchbay_store::{Expect, MessageRow, ReceiptWord};
 
-use super::{
-    super::thread_message,
-    acks::Ack,
-    line::{End, Line},
-    meter,
-};
+use super::{super::thread_message, acks::Ack, end::End, line::Line, meter};
 
 /// Rows read, and messages written, at once.
 const PAGE: usize = 16;

@@ -4,12 +4,13 @@
 use std::{net::SocketAddr, pin::pin, sync::Arc, time::Duration};
 
 use patchbay_message::ThreadId;
-use patchbay_mqtt::{Bounds, Conn, ConnError, Malformed, Packet, Publish, Will, reason, topic};
+use patchbay_mqtt::{Bounds, Conn, Packet, Publish, Will, reason, topic};
 use patchbay_sdk::{MqttProof, MqttVersion, Session};
 use tokio::time::{Instant, sleep_until, timeout};
 
 use super::{
     down::Down,
+    end::End,
     listener::Listener,
     meter,
     roster::Place,
@@ -26,60 +27,6 @@ const GOODBYE_TIMEOUT: Duration = Duration::from_secs(1);
 const SUBSCRIPTIONS_MAX: usize = 32;
 /// Publishes to topics that are not the device's, before its connection is closed.
 const FOREIGN_MAX: u32 = 10;
-
-/// Why a connection ends.
-pub(super) enum End {
-    /// The device said goodbye: its will is void.
-    Left,
-    /// It broke.
-    Broken,
-    /// We close it.
-    Closed {
-        /// What an MQTT 5 device is told.
-        reason: u8,
-        /// For the metrics.
-        word: &'static str,
-        /// The device is to blame, or gone: its will counts.
-        will: bool,
-    },
-}
-
-impl End {
-    fn fault(reason: u8, word: &'static str) -> Self {
-        Self::Closed {
-            reason,
-            word,
-            will: true,
-        }
-    }
-
-    fn ours(reason: u8, word: &'static str) -> Self {
-        Self::Closed {
-            reason,
-            word,
-            will: false,
-        }
-    }
-}
-
-impl From<Malformed> for End {
-    fn from(error: Malformed) -> Self {
-        let word = match error {
-            Malformed::TooLarge { .. } => "too_large",
-            _ => "malformed",
-        };
-        Self::fault(error.reason(), word)
-    }
-}
-
-impl From<ConnError> for End {
-    fn from(error: ConnError) -> Self {
-        match error {
-            ConnError::Malformed(error) => error.into(),
-            ConnError::Closed | ConnError::Broken(_) => Self::Broken,
-        }
-    }
-}
 
 /// What is left of a device whose connection broke.
 pub(super) struct Departed {

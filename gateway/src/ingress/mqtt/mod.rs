@@ -4,6 +4,7 @@
 mod acks;
 mod broker;
 mod down;
+mod end;
 mod line;
 mod listener;
 mod meter;
