@@ -4,6 +4,7 @@
 //! `PATCHBAY_CRASH_SEED` repeats a run's choices; `PATCHBAY_CRASH_MESSAGES` (per conversation and
 //! side) and `PATCHBAY_CRASH_KILLS` (per role) change its size.
 
+mod devices;
 mod killer;
 mod ledger;
 

@@ -4,7 +4,7 @@ use std::{
     collections::BTreeMap,
     fmt::Write as _,
     sync::{
-        Arc,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
     time::Duration,
@@ -18,6 +18,7 @@ use tokio::time::{Instant, sleep};
 use crate::harness::{
     config::{Pair, System},
     process::Process,
+    services::Service,
 };
 
 /// How far the killing is, for whoever paces by it.
@@ -25,6 +26,8 @@ use crate::harness::{
 pub struct Mark {
     /// Thousandths of the kills that are done.
     pub permille: AtomicU64,
+    /// When servers died.
+    pub deaths_of_servers: Mutex<Vec<Instant>>,
 }
 
 /// A process that is to die again and again.
@@ -43,6 +46,8 @@ pub struct Killer<'a> {
     rng: Rng,
     kills: u32,
     system: &'a System,
+    /// Servers of the channel that die with the others.
+    besides: Vec<(&'static str, &'a Service)>,
     victims: Vec<Victim>,
     mark: Arc<Mark>,
     deaths: BTreeMap<String, u32>,
@@ -65,11 +70,18 @@ impl<'a> Killer<'a> {
             rng,
             kills,
             system,
+            besides: Vec::new(),
             victims,
             mark,
             deaths: BTreeMap::new(),
             by_role: BTreeMap::new(),
         }
+    }
+
+    /// The same, and this server is restarted and killed besides.
+    pub fn besides(mut self, name: &'static str, service: &'a Service) -> Self {
+        self.besides.push((name, service));
+        self
     }
 
     /// Kills until every role has died often enough, servers restarted and a router stopped past
@@ -126,10 +138,19 @@ impl<'a> Killer<'a> {
     }
 
     async fn servers(&mut self, how: &str, hard: bool) {
-        let Pair::Servers { rabbitmq, postgres } = &self.system.pair else {
+        let mut servers = self.besides.clone();
+        if let Pair::Servers { rabbitmq, postgres } = &self.system.pair {
+            servers.extend([("RabbitMQ", rabbitmq), ("PostgreSQL", postgres)]);
+        }
+        if servers.is_empty() {
             return;
-        };
-        for (name, service) in [("RabbitMQ", rabbitmq), ("PostgreSQL", postgres)] {
+        }
+        for (name, service) in servers {
+            self.mark
+                .deaths_of_servers
+                .lock()
+                .expect("not poisoned")
+                .push(Instant::now());
             tokio::task::block_in_place(|| {
                 if hard {
                     service.kill()

@@ -117,15 +117,23 @@ impl Agent {
     /// If there is no outcome within two minutes, or it is a refusal.
     pub async fn reply(&self, conversation: &str, text: &str, key: &str) -> Value {
         let body = json!({ "content": [{ "type": "text", "text": text }] });
-        let path = format!("/conversations/{conversation}/reply");
-        let what = format!("the outcome of reply {key}");
+        self.act(&format!("/conversations/{conversation}/reply"), &body, key)
+            .await
+    }
+
+    /// Does something under a key and waits until its outcome is known to be `done`.
+    ///
+    /// # Panics
+    /// If there is no outcome within two minutes, or it is a refusal.
+    pub async fn act(&self, path: &str, body: &Value, key: &str) -> Value {
+        let what = format!("the outcome of {path} {key}");
         eventually(&what, Duration::from_secs(120), || async {
-            let (status, answer) = self.ask(Method::POST, &path, &body, Some(key)).await?;
+            let (status, answer) = self.ask(Method::POST, path, body, Some(key)).await?;
             match status.as_u16() {
                 200 if answer["status"] == "done" => Some(answer),
-                // Not known yet: the same key asks again without sending again.
+                // Not known yet: the same key asks again without doing it again.
                 202 | 408 | 425 | 429 | 500..=599 => None,
-                _ => panic!("reply {key}: {status} {answer}"),
+                _ => panic!("{path} {key}: {status} {answer}"),
             }
         })
         .await

@@ -92,6 +92,26 @@ impl System {
         std::fs::write(self.config().join(name), text).expect("write a config file");
     }
 
+    /// A copy of the config folder under another name.
+    pub fn copy(&self, name: &str) -> std::path::PathBuf {
+        let copy = self.folder.path().join(name);
+        let channels = copy.join("channels");
+        std::fs::create_dir_all(&channels).expect("make the folder");
+        for (from, to) in [
+            (self.config(), &copy),
+            (self.config().join("channels"), &channels),
+        ] {
+            for entry in std::fs::read_dir(from).expect("read the folder") {
+                let path = entry.expect("an entry").path();
+                if path.is_file() {
+                    let name = path.file_name().expect("a file has a name");
+                    std::fs::copy(&path, to.join(name)).expect("copy a file");
+                }
+            }
+        }
+        copy
+    }
+
     /// What is set by the environment: addresses with passwords must not stand in files.
     pub fn environment(&self) -> Vec<(&'static str, String)> {
         let mut all: Vec<_> = SECRETS

@@ -50,6 +50,12 @@ impl Process {
         }
     }
 
+    /// The same with a config folder of its own.
+    pub fn with_config(mut self, config: PathBuf) -> Self {
+        self.config = config;
+        self
+    }
+
     /// Starts it; `failpoints` as the `fail` crate reads them, empty for none.
     pub fn spawn(&mut self, failpoints: &str) {
         assert!(self.child.is_none(), "{} runs already", self.role);

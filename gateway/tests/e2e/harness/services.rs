@@ -1,4 +1,4 @@
-//! Private RabbitMQ and PostgreSQL that a test may kill, by the scripts in `.ci`.
+//! Private RabbitMQ, PostgreSQL and Mosquitto that a test may kill, by the scripts in `.ci`.
 
 use std::{
     path::{Path, PathBuf},
@@ -24,6 +24,11 @@ impl Service {
     /// A PostgreSQL database.
     pub fn postgres() -> Self {
         Self::begin("postgres")
+    }
+
+    /// A Mosquitto broker.
+    pub fn mosquitto() -> Self {
+        Self::begin("mosquitto")
     }
 
     fn begin(name: &str) -> Self {
