@@ -21,7 +21,8 @@ use std::{
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use patchbay_config::{Config, Files, Loaded, Loader, Mistakes};
-use patchbay_sdk::Kind;
+use patchbay_sdk::{Kind, Link};
+use patchbay_sinks::OpenChannel;
 use tokio_util::sync::CancellationToken;
 
 use self::ask::Ask;
@@ -138,9 +139,10 @@ fn serve(folder: &PathBuf, kinds: &'static [Kind], roles: Roles) -> anyhow::Resu
         Ok(loaded) => loaded,
         Err(mistakes) => return Ok(report(&mistakes)),
     };
-    if let Err(mistakes) = open::channels(&loaded.channels, kinds, &loaded.config.sinks) {
-        return Ok(report(&mistakes));
-    }
+    let devices = match open::channels(&loaded.channels, kinds, &loaded.config.sinks) {
+        Ok(channels) => device_listeners(&channels),
+        Err(mistakes) => return Ok(report(&mistakes)),
+    };
     observe::log_to_stderr(&loaded.config.log)?;
     #[cfg(feature = "failpoints")]
     let _failpoints = fail::FailScenario::setup();
@@ -150,7 +152,9 @@ fn serve(folder: &PathBuf, kinds: &'static [Kind], roles: Roles) -> anyhow::Resu
         .context("start the runtime")?;
     runtime.block_on(async {
         let stop = stop_on_signal()?;
-        let announce = |config: &Config, first: bool| announce(folder, config, roles, first);
+        let announce = |config: &Config, first: bool| {
+            announce(folder, config, roles, &devices, first);
+        };
         roles::run(loaded, kinds, roles, stop, announce).await
     })?;
     Ok(ExitCode::SUCCESS)
@@ -183,14 +187,40 @@ fn stop_on_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
+/// Where devices connect to us, for people: address and channel.
+fn device_listeners(channels: &[OpenChannel]) -> Vec<String> {
+    let of = |channel: &OpenChannel| {
+        let listeners = channel
+            .channel
+            .links()
+            .into_iter()
+            .filter_map(|link| match link {
+                Link::MqttListener(listener) => {
+                    let scheme = if listener.tls.is_some() {
+                        "mqtts"
+                    } else {
+                        "mqtt"
+                    };
+                    Some(format!("{scheme}://{} ({})", listener.listen, channel.id))
+                }
+                _ => None,
+            });
+        listeners.collect::<Vec<_>>()
+    };
+    channels.iter().flat_map(of).collect()
+}
+
 /// Tells a person who started this by hand where to look, and at the first start what to do next.
-fn announce(folder: &Path, config: &Config, roles: Roles, first: bool) {
+fn announce(folder: &Path, config: &Config, roles: Roles, devices: &[String], first: bool) {
     if roles.gateway {
         let url = open::public_url(config);
         println!("demo     {url}/demo");
         println!("console  {url}/console/");
         println!("widget   {url}/widget.js");
         println!("api      {url}/api/v1/openapi.json");
+        for listener in devices {
+            println!("devices  {listener}");
+        }
     }
     println!("admin    http://{}/readyz", config.admin.listen);
     if first {
