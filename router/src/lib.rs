@@ -20,10 +20,11 @@ pub mod states;
 mod status;
 mod sweeper;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{options::RouterOptions, shared::Stores, status::Status};
@@ -46,7 +47,7 @@ pub async fn run(
         journal,
         desk,
     } = store.into();
-    let shared = shared::Shared {
+    let shared = Arc::new(shared::Shared {
         options,
         bus,
         leases,
@@ -54,6 +55,11 @@ pub async fn run(
         desk,
         clock,
         instance,
-    };
-    keeper::run(Arc::new(shared), stop).await;
+        newest: AtomicU64::new(0),
+        news: Notify::new(),
+    });
+    tokio::select! {
+        () = keeper::run(Arc::clone(&shared), stop) => {}
+        () = shared.tell_log() => {}
+    }
 }
