@@ -1,6 +1,6 @@
 # `make run` tries Patchbay out; `make test` is the whole check. CONTRIBUTING.md says more.
 .DEFAULT_GOAL := help
-.PHONY: help run check fmt lint test e2e bench docs deny console
+.PHONY: help run check fmt lint test e2e bench bench-table docs deny console
 
 CARGO ?= cargo
 CONSOLE := gateway/console
@@ -9,7 +9,7 @@ SECRETS := data/secrets/web-token data/secrets/device-demo
 CONSOLE_SOURCES := $(shell find $(CONSOLE) -type f -not -path '*/node_modules/*' -not -path '*/dist/*' 2>/dev/null)
 
 help: ## this list
-	@sed -n 's/^\([a-z0-9]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 10
+	@sed -n 's/^\([a-z0-9-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 run: console $(SECRETS) ## build and start with web chat ready to try (needs Rust and Node)
 	$(CARGO) run -p patchbay-gateway -- up --config config
@@ -31,6 +31,9 @@ e2e: console ## the end-to-end tests only
 
 bench: ## the benchmarks
 	$(CARGO) bench --workspace --benches
+
+bench-table: ## the whole system beside the bare limits of this machine: a table of ratios, half an hour
+	.ci/bench
 
 docs: ## API documentation of all crates, with broken links as errors
 	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps

@@ -1,16 +1,32 @@
 //! `patchbay bench`: load from outside, against a running system, and the bare limits beside it.
 //!
 //! Every command prints what it measured and nothing it did not. Absolute figures drift with the
-//! machine: compare the ratios of one run.
+//! machine: compare the ratios of one run. The load is made by clients by hand, because on a machine
+//! that it shares with what it measures a dear load would be measured too.
 
+mod agent;
+mod amqp;
+mod bare;
 mod baseline;
 mod chat;
+mod client;
+mod frames;
+mod hops;
 mod idle;
 mod ingest;
+mod lapin;
 mod meter;
+mod raw;
+mod socket;
 mod visitor;
+mod wire;
+
+use std::{net::SocketAddr, time::Duration};
 
 use clap::{Args, Subcommand};
+
+/// Before the figures count.
+const WARM_UP: Duration = Duration::from_secs(2);
 
 /// Where the system under load is.
 #[derive(Debug, Clone, Args)]
@@ -24,9 +40,8 @@ pub(crate) struct Target {
     /// The web chat channel.
     #[arg(long, default_value = "web")]
     channel: String,
-    /// Processes whose CPU time and memory are read: `name:pid`, separated by commas.
-    #[arg(long, value_delimiter = ',')]
-    pids: Vec<meter::Watched>,
+    #[command(flatten)]
+    watch: meter::Watch,
 }
 
 /// How much and how long.
@@ -43,6 +58,16 @@ pub(crate) struct Load {
     connections: usize,
 }
 
+impl Load {
+    /// Between two messages of one connection, if there is a rate.
+    fn every(&self) -> Option<Duration> {
+        let each = u32::try_from(self.connections).unwrap_or(u32::MAX);
+        let second = Duration::from_secs(1);
+        let rate = u32::try_from(self.rate).unwrap_or(u32::MAX);
+        (rate > 0).then(|| second * each / rate)
+    }
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum Bench {
     /// POSTs that are verified, normalized and confirmed by the bus before the answer.
@@ -51,6 +76,8 @@ pub(crate) enum Bench {
         target: Target,
         #[command(flatten)]
         load: Load,
+        #[command(flatten)]
+        posting: ingest::Posting,
     },
     /// Visitor's message, assigned conversation, an echo agent's reply, visitor: there and back.
     Chat {
@@ -58,6 +85,19 @@ pub(crate) enum Bench {
         target: Target,
         #[command(flatten)]
         load: Load,
+        /// Messages under way at once, without a rate.
+        #[arg(long, default_value_t = 1024)]
+        window: usize,
+    },
+    /// Frames there and back on open sockets, with nothing to keep.
+    Frames {
+        #[command(flatten)]
+        target: Target,
+        #[command(flatten)]
+        load: Load,
+        /// The address is a bare server's.
+        #[arg(long)]
+        bare: bool,
     },
     /// Sockets that are open, verified and silent: memory of each.
     Idle {
@@ -66,17 +106,20 @@ pub(crate) enum Bench {
         /// How many.
         #[arg(long, default_value_t = 10_000)]
         sockets: usize,
+        /// The address is a bare server's.
+        #[arg(long)]
+        bare: bool,
     },
-    /// A bare AMQP client on the same broker: publish with confirm, and two hops with a relay.
-    Baseline {
-        /// The broker.
-        #[arg(long, env = "PATCHBAY_BUS__URL")]
-        amqp: String,
-        /// Unconfirmed publishes at once.
-        #[arg(long, default_value_t = 256)]
-        window: usize,
-        #[command(flatten)]
-        load: Load,
+    /// A bare AMQP client on the same broker: publish with confirm, or two hops with a relay.
+    Baseline(baseline::Asked),
+    /// A bare server that answers or echoes; prints its address and serves until it is stopped.
+    Serve {
+        /// What is served.
+        #[arg(value_enum)]
+        what: bare::Server,
+        /// Where.
+        #[arg(long, default_value = "127.0.0.1:0")]
+        listen: SocketAddr,
     },
 }
 
@@ -87,10 +130,24 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
         .build()?;
     runtime.block_on(async {
         match bench {
-            Bench::Ingest { target, load } => ingest::run(&target, load).await,
-            Bench::Chat { target, load } => chat::run(&target, load).await,
-            Bench::Idle { target, sockets } => idle::run(&target, sockets).await,
-            Bench::Baseline { amqp, window, load } => baseline::run(&amqp, window, load).await,
+            Bench::Ingest {
+                target,
+                load,
+                posting,
+            } => ingest::run(&target, load, posting).await,
+            Bench::Chat {
+                target,
+                load,
+                window,
+            } => chat::run(&target, load, window).await,
+            Bench::Frames { target, load, bare } => frames::run(&target, load, bare).await,
+            Bench::Idle {
+                target,
+                sockets,
+                bare,
+            } => idle::run(&target, sockets, bare).await,
+            Bench::Baseline(asked) => baseline::run(asked).await,
+            Bench::Serve { what, listen } => bare::serve(what, listen).await,
         }
     })
 }

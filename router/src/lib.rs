@@ -23,10 +23,11 @@ mod sweeper;
 mod ticket_moves;
 pub mod ticket_states;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 pub use self::{options::RouterOptions, shared::Stores, status::Status};
@@ -49,7 +50,7 @@ pub async fn run(
         journal,
         desk,
     } = store.into();
-    let shared = shared::Shared {
+    let shared = Arc::new(shared::Shared {
         options,
         bus,
         leases,
@@ -57,6 +58,11 @@ pub async fn run(
         desk,
         clock,
         instance,
-    };
-    keeper::run(Arc::new(shared), stop).await;
+        newest: AtomicU64::new(0),
+        news: Notify::new(),
+    });
+    tokio::select! {
+        () = keeper::run(Arc::clone(&shared), stop) => {}
+        () = shared.tell_log() => {}
+    }
 }

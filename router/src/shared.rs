@@ -1,12 +1,19 @@
 //! What all of the router's tasks have at hand.
 
-use std::sync::Arc;
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox};
 use patchbay_message::{Clock, InstanceId, LiveSignal, LogNudge};
 use patchbay_store::{Desk, Journal, Leases, Store};
 use serde::Serialize;
+use tokio::sync::Notify;
 
 use crate::{backoff::Backoff, options::RouterOptions};
 
@@ -14,6 +21,9 @@ use crate::{backoff::Backoff, options::RouterOptions};
 pub(crate) const CONVERSATION: &str = "conversation";
 /// The mailbox type that wakes the assigner because of an agent.
 pub(crate) const AGENT: &str = "agent";
+
+/// Readers of the event log are told this often at most.
+const TELL_EVERY: Duration = Duration::from_millis(2);
 
 /// The parts of the store that the router needs. Any [`Store`] has them all.
 #[derive(Clone)]
@@ -45,6 +55,10 @@ pub(crate) struct Shared {
     pub(crate) desk: Arc<dyn Desk>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) instance: InstanceId,
+    /// The newest number of the event log that was written here.
+    pub(crate) newest: AtomicU64,
+    /// It has risen.
+    pub(crate) news: Notify,
 }
 
 /// Why a duty's task ended.
@@ -64,7 +78,19 @@ impl Shared {
     /// Tells readers of the event log that there is something new.
     pub(crate) fn nudge_log(&self, seq: u64) {
         if seq > 0 {
+            self.newest.fetch_max(seq, Ordering::Relaxed);
+            self.news.notify_one();
+        }
+    }
+
+    /// Sends what [`Self::nudge_log`] wants told, for ever. A reader needs no more than the newest
+    /// number, and partitions commit together: one nudge tells of all of them.
+    pub(crate) async fn tell_log(&self) {
+        loop {
+            self.news.notified().await;
+            let seq = self.newest.load(Ordering::Relaxed);
             self.nudge(LogNudge::MAILBOX, &LogNudge { seq });
+            tokio::time::sleep(TELL_EVERY).await;
         }
     }
 

@@ -22,7 +22,7 @@ mod verdict;
 mod watch;
 mod worker;
 
-use std::sync::Arc;
+use std::sync::{Arc, atomic::AtomicU64};
 
 pub use backoff::Backoff;
 pub use channels::{
@@ -32,7 +32,7 @@ pub use http::{HttpOptions, HttpSetupError};
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};
 use patchbay_store::Store;
-use tokio::sync::{Semaphore, watch as watch_channel};
+use tokio::sync::{Notify, Semaphore, watch as watch_channel};
 use tokio_util::sync::CancellationToken;
 pub use worker::{SinksOptions, Status, StatusNow};
 
@@ -60,6 +60,8 @@ pub async fn run(
         total: Arc::new(Semaphore::new(options.in_flight_max as usize)),
         gates: gate::Gates::default(),
         resumed: watch_channel::Sender::new(()),
+        newest: AtomicU64::new(0),
+        news: Notify::new(),
         options,
         bus,
         store,
@@ -70,7 +72,11 @@ pub async fn run(
     // A channel that is paused must be known to be so before the first message.
     watch::look(&worker).await;
     let duty = duty::Duty::new(worker.clone());
-    tokio::join!(duty.run(stop.clone()), watch::run(worker.clone(), stop));
+    let work = async { tokio::join!(duty.run(stop.clone()), watch::run(worker.clone(), stop)) };
+    tokio::select! {
+        _ = work => {}
+        () = worker.tell_log() => {}
+    }
     worker.mqtt.close().await;
     Ok(())
 }

@@ -1,6 +1,13 @@
 //! What every part of the sink worker shares, and its bounds.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -9,7 +16,7 @@ use patchbay_message::{ChannelId, Clock, InstanceId, LogNudge, Time};
 use patchbay_sdk::{Cx, Random, Secret, TokenName};
 use patchbay_store::Store;
 use serde::Serialize;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     Channels, OpenChannel,
@@ -17,6 +24,9 @@ use crate::{
     http::{Http, HttpOptions},
     mqtt::Mqtt,
 };
+
+/// Readers of the event log are told this often at most.
+const TELL_EVERY: Duration = Duration::from_millis(2);
 
 /// Bounds and surroundings of the sink worker.
 #[derive(Debug, Clone)]
@@ -134,6 +144,10 @@ pub(crate) struct Worker {
     pub(crate) total: Arc<Semaphore>,
     /// Told when a channel was resumed: what is parked may be due.
     pub(crate) resumed: watch::Sender<()>,
+    /// The newest number of the event log that was written here; 0 if it is not known.
+    pub(crate) newest: AtomicU64,
+    /// Something was written.
+    pub(crate) news: Notify,
 }
 
 impl Worker {
@@ -143,7 +157,19 @@ impl Worker {
 
     /// Tells readers of the event log that there is something new; 0 = look.
     pub(crate) fn nudge_log(&self, seq: u64) {
-        self.nudge(LogNudge::MAILBOX, &LogNudge { seq });
+        self.newest.fetch_max(seq, Ordering::Relaxed);
+        self.news.notify_one();
+    }
+
+    /// Sends what [`Self::nudge_log`] wants told, for ever: one nudge tells of all that shards wrote
+    /// in a moment.
+    pub(crate) async fn tell_log(&self) {
+        loop {
+            self.news.notified().await;
+            let seq = self.newest.load(Ordering::Relaxed);
+            self.nudge(LogNudge::MAILBOX, &LogNudge { seq });
+            tokio::time::sleep(TELL_EVERY).await;
+        }
     }
 
     /// Tells everyone that a channel was paused or rests.

@@ -1,164 +1,110 @@
-//! What the broker and a bare client can do, without Patchbay.
+//! The bare limits beside which Patchbay is measured: what a broker can do when there
+//! is nothing else.
 
 use std::time::Duration;
 
-use anyhow::Context as _;
-use futures_util::{FutureExt, StreamExt, stream::FuturesUnordered};
-use lapin::{
-    BasicProperties, Channel, Confirmation, Connection, ConnectionProperties, Consumer,
-    options::{
-        BasicAckOptions, BasicConsumeOptions, BasicPublishOptions, BasicQosOptions,
-        ConfirmSelectOptions, QueueDeclareOptions, QueueDeleteOptions,
-    },
-    types::{AMQPValue, FieldTable},
-};
-use tokio::time::Instant;
+use clap::{Args, ValueEnum};
 
-use super::{Load, meter::Meter};
+use super::{hops, lapin, meter::Watch, raw};
 
 /// Bytes of a message: about an envelope.
 const BODY: usize = 600;
 /// Acks are gathered for this long.
-const ACK_EVERY: Duration = Duration::from_millis(5);
+pub(super) const ACK_EVERY: Duration = Duration::from_millis(5);
+/// Deliveries without an ack.
+pub(super) const PREFETCH: u16 = 2000;
+/// The queues.
+pub(super) const PUBLISHED: &str = "patchbay.bench.publish";
+pub(super) const INBOUND: &str = "patchbay.bench.in";
+pub(super) const OUTBOUND: &str = "patchbay.bench.out";
 
-/// Publish with confirm at the window, then two hops closed by the window.
-pub(super) async fn run(amqp: &str, window: usize, load: Load) -> anyhow::Result<()> {
-    publish(amqp, window, load).await?;
-    two_hops(amqp, window, load).await
+/// Which limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum What {
+    /// Publish with confirm, closed by the window.
+    Publish,
+    /// In, a relay that confirms before it acks, out.
+    Hops,
+    /// Only the relay, until it is stopped: then its process is watched by `hops --relayed`.
+    Relay,
 }
 
-async fn publish(amqp: &str, window: usize, load: Load) -> anyhow::Result<()> {
-    let (connection, channel) = open(amqp).await?;
-    let queue = declare(&channel, "patchbay.bench.publish").await?;
-    let body = vec![b'x'; BODY];
-    let mut meter = Meter::begin(&[])?;
-    let end = Instant::now() + Duration::from_secs(load.seconds);
-    let mut unconfirmed = FuturesUnordered::new();
-    while Instant::now() < end {
-        while unconfirmed.len() < window {
-            let begun = Instant::now();
-            let confirm = send(&channel, queue, &body).await?;
-            unconfirmed.push(confirm.map(move |confirm| (begun, confirm)));
-        }
-        let (begun, confirm) = unconfirmed.next().await.context("nothing under way")?;
-        anyhow::ensure!(matches!(confirm?, Confirmation::Ack(None)), "not confirmed");
-        meter.record(begun.elapsed());
-    }
-    meter.report(&format!("bare publisher, window {window}"));
-    channel
-        .queue_delete(queue.into(), QueueDeleteOptions::default())
-        .await?;
-    drop(connection);
-    Ok(())
+/// By whom.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum By {
+    /// A client by hand that costs next to nothing.
+    Raw,
+    /// The library that most would use.
+    Lapin,
 }
 
-/// In, a relay that confirms before it acks, out: what every way through a broker has to do.
-async fn two_hops(amqp: &str, window: usize, load: Load) -> anyhow::Result<()> {
-    let (_first, source) = open(amqp).await?;
-    let (_second, relay) = open(amqp).await?;
-    let (_third, sink) = open(amqp).await?;
-    let (inbound, outbound) = ("patchbay.bench.in", "patchbay.bench.out");
-    declare(&source, inbound).await?;
-    declare(&source, outbound).await?;
-    let relaying = tokio::spawn(hop(
-        relay.clone(),
-        consume(&relay, inbound).await?,
-        outbound,
-    ));
-    let mut arrivals = consume(&sink, outbound).await?;
-    let mut meter = Meter::begin(&[])?;
-    let begun = Instant::now();
-    let end = begun + Duration::from_secs(load.seconds);
-    let (mut sent, mut arrived) = (0_usize, 0_usize);
-    let mut acked = Instant::now();
-    while Instant::now() < end {
-        while sent - arrived < window {
-            let mut body = vec![b'x'; BODY];
-            body[..8].copy_from_slice(&u64::try_from(begun.elapsed().as_micros())?.to_be_bytes());
-            drop(send(&source, inbound, &body).await?);
-            sent += 1;
-        }
-        let delivery = arrivals.next().await.context("the broker closed")??;
-        let stamp = u64::from_be_bytes(delivery.data[..8].try_into()?);
-        meter.record(begun.elapsed().saturating_sub(Duration::from_micros(stamp)));
-        arrived += 1;
-        if acked.elapsed() > ACK_EVERY {
-            sink.basic_ack(delivery.delivery_tag, BasicAckOptions { multiple: true })
-                .await?;
-            acked = Instant::now();
-        }
-    }
-    meter.report(&format!("bare two hops, window {window}"));
-    relaying.abort();
-    for queue in [inbound, outbound] {
-        source
-            .queue_delete(queue.into(), QueueDeleteOptions::default())
-            .await?;
-    }
-    Ok(())
+/// How the broker is measured.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Asked {
+    /// What is measured.
+    #[arg(value_enum)]
+    what: What,
+    /// The client.
+    #[arg(long, value_enum, default_value = "raw")]
+    by: By,
+    /// The broker.
+    #[arg(long, env = "PATCHBAY_BUS__URL")]
+    pub(super) amqp: String,
+    /// Messages under way at once, without a rate.
+    #[arg(long, default_value_t = 256)]
+    pub(super) window: u64,
+    /// Messages a second; 0 sends as fast as the window allows.
+    #[arg(long, default_value_t = 0)]
+    pub(super) rate: u64,
+    /// Another process relays.
+    #[arg(long)]
+    pub(super) relayed: bool,
+    /// Seconds that count.
+    #[arg(long, default_value_t = 10)]
+    seconds: u64,
+    #[command(flatten)]
+    pub(super) watch: Watch,
 }
 
-async fn hop(channel: Channel, mut deliveries: Consumer, to: &'static str) -> anyhow::Result<()> {
-    let mut unconfirmed = FuturesUnordered::new();
-    let mut acked = Instant::now();
-    loop {
-        tokio::select! {
-            delivery = deliveries.next() => {
-                let delivery = delivery.context("the broker closed")??;
-                let tag = delivery.delivery_tag;
-                unconfirmed.push(send(&channel, to, &delivery.data).await?.map(move |c| (tag, c)));
-            }
-            Some((tag, confirm)) = unconfirmed.next(), if !unconfirmed.is_empty() => {
-                anyhow::ensure!(confirm?.is_ack(), "not confirmed");
-                if acked.elapsed() > ACK_EVERY {
-                    channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
-                    acked = Instant::now();
-                }
-            }
+impl Asked {
+    pub(super) fn time(&self) -> Duration {
+        Duration::from_secs(self.seconds)
+    }
+
+    /// How it is paced, in words.
+    pub(super) fn pace(&self) -> String {
+        match self.rate {
+            0 => format!("window {}", self.window),
+            rate => format!("{rate}/s asked"),
         }
     }
 }
 
-async fn open(amqp: &str) -> anyhow::Result<(Connection, Channel)> {
-    let connection = Connection::connect(amqp, ConnectionProperties::default()).await?;
-    let channel = connection.create_channel().await?;
-    channel
-        .confirm_select(ConfirmSelectOptions::default())
-        .await?;
-    Ok((connection, channel))
+/// Measures the broker.
+pub(super) async fn run(asked: Asked) -> anyhow::Result<()> {
+    match (asked.by, asked.what) {
+        (By::Lapin, What::Publish) => lapin::publish(&asked).await,
+        (By::Lapin, What::Hops) => lapin::two_hops(&asked).await,
+        (By::Raw, What::Publish) => raw::publish(&asked),
+        (By::Raw, What::Hops) => hops::two_hops(&asked),
+        (By::Lapin, What::Relay) => lapin::relay(&asked).await,
+        (By::Raw, What::Relay) => anyhow::bail!("only lapin relays in a process of its own"),
+    }
 }
 
-async fn declare(channel: &Channel, queue: &'static str) -> anyhow::Result<&'static str> {
-    let mut arguments = FieldTable::default();
-    arguments.insert(
-        "x-queue-type".into(),
-        AMQPValue::LongString("quorum".into()),
-    );
-    channel
-        .queue_declare(queue.into(), QueueDeclareOptions::durable(), arguments)
-        .await?;
-    Ok(queue)
+/// A message's body.
+pub(super) fn body() -> Vec<u8> {
+    vec![b'x'; BODY]
 }
 
-async fn consume(channel: &Channel, queue: &str) -> anyhow::Result<Consumer> {
-    channel.basic_qos(2000, BasicQosOptions::default()).await?;
-    let options = BasicConsumeOptions::default();
-    Ok(channel
-        .basic_consume(queue.into(), "".into(), options, FieldTable::default())
-        .await?)
+/// Writes into a body when it was due.
+pub(super) fn stamp(body: &mut [u8], at: Duration) {
+    let micros = u64::try_from(at.as_micros()).unwrap_or(u64::MAX);
+    body[..8].copy_from_slice(&micros.to_be_bytes());
 }
 
-async fn send(
-    channel: &Channel,
-    queue: &str,
-    body: &[u8],
-) -> anyhow::Result<lapin::PublisherConfirm> {
-    let properties = BasicProperties::default().with_delivery_mode(2);
-    let options = BasicPublishOptions {
-        mandatory: true,
-        ..BasicPublishOptions::default()
-    };
-    Ok(channel
-        .basic_publish("".into(), queue.into(), options, body, properties)
-        .await?)
+/// When a body was due.
+pub(super) fn read_stamp(body: &[u8]) -> anyhow::Result<Duration> {
+    let bytes = body.get(..8).unwrap_or_default().try_into()?;
+    Ok(Duration::from_micros(u64::from_be_bytes(bytes)))
 }

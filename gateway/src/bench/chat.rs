@@ -1,217 +1,206 @@
 //! There and back: a visitor's message, an echo agent's reply.
 
-use std::{collections::VecDeque, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use anyhow::Context as _;
-use futures_util::{SinkExt, StreamExt};
-use serde_json::{Value, json};
 use tokio::{
     sync::{Semaphore, mpsc},
-    time::{Instant, interval},
+    task::JoinSet,
+    time::{Instant, interval, timeout, timeout_at},
 };
-use tokio_tungstenite::{connect_async, tungstenite::Message};
 
-use super::{Load, Target, meter::Meter, visitor};
+use super::{
+    Load, Target, WARM_UP,
+    agent::{Agent, CAPACITY},
+    client::Client,
+    meter::Meter,
+    socket::{Frame, Socket},
+    visitor::{Visitor, message, number},
+};
 
-/// Before the figures count.
-const WARM_UP: Duration = Duration::from_secs(2);
-/// Replies of the echo agent under way at once.
-const REPLIES_MAX: usize = 512;
+/// Measured times on their way to the histogram; and messages due that a visitor has not sent.
+const QUEUE_MAX: usize = 4096;
+/// Until every conversation has an agent and has had an answer.
+const OPEN_MAX: Duration = Duration::from_secs(120);
 
 /// Opens the conversations, then sends at the rate (or as fast as replies come).
-pub(super) async fn run(target: &Target, load: Load) -> anyhow::Result<()> {
-    let http = reqwest::Client::new();
-    let agent = Echo::hire(&http, target, load.connections).await?;
-    let echo = tokio::spawn(agent.echo());
-    let (done, mut times) = mpsc::channel(4096);
-    let turn = Arc::new(Semaphore::new(0));
-    for _ in 0..load.connections {
-        let visitor = visitor::Visitor::new(&http, target).await?;
-        let socket = visitor.socket(target).await?;
-        tokio::spawn(converse(
-            socket,
-            Arc::clone(&turn),
-            load.rate == 0,
-            done.clone(),
-        ));
+pub(super) async fn run(target: &Target, load: Load, window: usize) -> anyhow::Result<()> {
+    let (hear, mut heard) = mpsc::channel(QUEUE_MAX);
+    let stop = Arc::new(Semaphore::new(0));
+    let mut agents = JoinSet::new();
+    for first in (0..load.connections).step_by(CAPACITY) {
+        let agent = Agent::hire(target, load.connections - first).await?;
+        agents.spawn(agent.echo(hear.clone(), Arc::clone(&stop)));
     }
-    drop(done);
-    let pace = tokio::spawn(pace(Arc::clone(&turn), load));
-    let begun = Instant::now();
-    let mut meter = Meter::begin(&target.pids)?;
-    let mut warm = false;
-    while let Ok(Some(took)) = tokio::time::timeout_at(
-        begun + WARM_UP + Duration::from_secs(load.seconds),
-        times.recv(),
-    )
-    .await
-    {
-        if !warm && begun.elapsed() > WARM_UP {
-            meter = Meter::begin(&target.pids)?;
-            warm = true;
+    let base = Instant::now();
+    let (done, mut times) = mpsc::channel(QUEUE_MAX);
+    let mut talks = Talks::open(target, load, base, done).await?;
+    talks.wait(&mut times, &mut heard).await?;
+    let tell = talks.tell.clone();
+    let closed = window / load.connections.max(1);
+    let pace = tokio::spawn(async move { pace(&tell, base, load.rate, closed).await });
+    let warm = Instant::now() + WARM_UP;
+    let end = warm + Duration::from_secs(load.seconds);
+    let mut meter = None;
+    loop {
+        let now = Instant::now();
+        if meter.is_none() && now >= warm {
+            meter = Some(Meter::begin(&target.watch)?);
         }
-        meter.record(took);
+        let until = if meter.is_none() { warm } else { end };
+        let next = async {
+            tokio::select! {
+                took = times.recv() => (took, None),
+                came = heard.recv() => (None, came),
+            }
+        };
+        match timeout_at(until, next).await {
+            Ok((took, came)) => {
+                let Some(meter) = &mut meter else { continue };
+                if let Some(took) = took {
+                    meter.record(took);
+                }
+                if let Some((number, at)) = came {
+                    meter.record_half((at - base).saturating_sub(Duration::from_micros(number)));
+                }
+            }
+            Err(_) if now >= end => break,
+            Err(_) => talks.check(&mut agents)?,
+        }
+        if now >= end {
+            break;
+        }
     }
+    talks.check(&mut agents)?;
     pace.abort();
-    echo.abort();
-    let rate = if load.rate == 0 {
-        "as fast as it goes".to_owned()
-    } else {
-        format!("{}/s asked", load.rate)
+    let rate = match load.rate {
+        0 => format!("{window} under way"),
+        rate => format!("{rate}/s asked"),
     };
-    meter.report(&format!(
-        "there and back, {} conversations, {rate}",
-        load.connections
-    ));
+    let what = format!("there and back, {} conversations, {rate}", load.connections);
+    meter.context("nothing was measured")?.report(&what)?;
+    stop.close();
+    while let Some(agent) = agents.join_next().await {
+        agent??;
+    }
     Ok(())
 }
 
-/// Lets visitors speak: each permit is one message.
-async fn pace(turn: Arc<Semaphore>, load: Load) {
-    if load.rate == 0 {
-        turn.add_permits(load.connections);
+/// Lets visitors speak, in turn: what is sent is when it was due, so that waiting counts.
+async fn pace(tell: &[mpsc::Sender<u64>], base: Instant, rate: u64, closed: usize) {
+    let micros = |at: Instant| u64::try_from((at - base).as_micros()).unwrap_or(u64::MAX);
+    if rate == 0 {
+        for _ in 0..closed {
+            for tell in tell {
+                let _ = tell.send(micros(Instant::now())).await;
+            }
+        }
         return;
     }
-    // Ten times a second would be bursts; a thousand times is as fine as the timer.
+    // As fine as the timer is.
     let mut ticks = interval(Duration::from_millis(1));
-    let mut sent = 0;
-    let begun = Instant::now();
-    loop {
-        ticks.tick().await;
-        let due =
-            u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX) * load.rate / 1_000_000;
-        let more = due - sent;
-        sent = due;
-        turn.add_permits(usize::try_from(more).unwrap_or(0));
+    let begun = micros(Instant::now());
+    for (sent, tell) in (0..).zip(tell.iter().cycle()) {
+        let due = begun + sent * 1_000_000 / rate;
+        while micros(Instant::now()) < due {
+            ticks.tick().await;
+        }
+        let _ = tell.send(due).await;
     }
 }
 
-/// One visitor: speaks when it has a permit; reports the time until the echo came.
+/// The visitors, each with a conversation.
+struct Talks {
+    tell: Vec<mpsc::Sender<u64>>,
+    talking: JoinSet<anyhow::Result<()>>,
+}
+
+impl Talks {
+    /// Opens the sockets; everyone says something.
+    async fn open(
+        target: &Target,
+        load: Load,
+        base: Instant,
+        done: mpsc::Sender<Duration>,
+    ) -> anyhow::Result<Self> {
+        let mut http = Client::open(&target.url).await?;
+        let mut this = Self {
+            tell: Vec::with_capacity(load.connections),
+            talking: JoinSet::new(),
+        };
+        for _ in 0..load.connections {
+            let visitor = Visitor::new(&mut http, target).await?;
+            let socket = visitor.socket(target).await?;
+            let (tell, due) = mpsc::channel(QUEUE_MAX);
+            tell.send(u64::try_from(base.elapsed().as_micros())?)
+                .await?;
+            this.tell.push(tell);
+            let talk = converse(socket, base, due, load.rate == 0, done.clone());
+            this.talking.spawn(talk);
+        }
+        Ok(this)
+    }
+
+    /// Waits until everyone had an answer.
+    async fn wait(
+        &mut self,
+        times: &mut mpsc::Receiver<Duration>,
+        heard: &mut mpsc::Receiver<(u64, Instant)>,
+    ) -> anyhow::Result<()> {
+        for n in 0..self.tell.len() {
+            let first = timeout(OPEN_MAX, times.recv()).await;
+            first.with_context(|| format!("only {n} visitors were answered"))?;
+            while heard.try_recv().is_ok() {}
+        }
+        Ok(())
+    }
+
+    /// Nobody may have given up.
+    fn check(&mut self, agents: &mut JoinSet<anyhow::Result<()>>) -> anyhow::Result<()> {
+        while let Some(talk) = self.talking.try_join_next() {
+            talk?.context("a visitor gave up")?;
+        }
+        while let Some(agent) = agents.try_join_next() {
+            agent?.context("an agent gave up")?;
+        }
+        Ok(())
+    }
+}
+
+/// One visitor: speaks when it is told to; tells the time until the echo came. `closed`: and then
+/// speaks again.
 async fn converse(
-    mut socket: visitor::Socket,
-    turn: Arc<Semaphore>,
+    mut socket: Socket,
+    base: Instant,
+    mut due: mpsc::Receiver<u64>,
     closed: bool,
     done: mpsc::Sender<Duration>,
 ) -> anyhow::Result<()> {
-    let mut n = 0_u64;
-    let mut waiting: VecDeque<Instant> = VecDeque::new();
-    loop {
-        tokio::select! {
-            permit = turn.acquire() => {
-                permit?.forget();
-                n += 1;
-                waiting.push_back(Instant::now());
-                socket.send(Message::text(visitor::message(&format!("c{n}"), "how are you today?"))).await?;
-            }
-            frame = visitor::next(&mut socket) => {
-                let frame = frame?;
-                if frame["type"] == "message" && frame["from"] == "agent" {
-                    let Some(begun) = waiting.pop_front() else { continue };
-                    done.send(begun.elapsed()).await?;
-                    if closed {
-                        turn.add_permits(1);
-                    }
+    let mut opening = true;
+    for n in 0.. {
+        let number = tokio::select! {
+            due = due.recv() => due.context("the measurement is over")?,
+            frame = socket.next() => {
+                let Some(said) = heard(&frame?)? else { continue };
+                let took = base.elapsed().saturating_sub(Duration::from_micros(said));
+                done.send(took).await?;
+                if !closed || std::mem::take(&mut opening) {
+                    continue;
                 }
-                anyhow::ensure!(frame["type"] != "refused", "refused: {frame}");
+                u64::try_from(base.elapsed().as_micros())?
             }
-        }
-    }
-}
-
-/// An agent who says back what it hears.
-struct Echo {
-    http: reqwest::Client,
-    base: String,
-    token: String,
-    events: String,
-}
-
-impl Echo {
-    async fn hire(
-        http: &reqwest::Client,
-        target: &Target,
-        capacity: usize,
-    ) -> anyhow::Result<Self> {
-        let post = async |url: String, token: Option<&str>, body: Value| -> anyhow::Result<Value> {
-            let mut request = http.post(url.clone()).json(&body);
-            if let Some(token) = token {
-                request = request.bearer_auth(token);
-            }
-            let answer = request.send().await?;
-            let (status, text) = (answer.status(), answer.text().await?);
-            anyhow::ensure!(status.is_success(), "{url}: {status} {text}");
-            Ok(serde_json::from_str(&text)?)
         };
-        let admin = format!("{}/api/v1", target.admin);
-        let name = format!("echo {}", rand::random::<u32>());
-        let agent = json!({ "name": name, "role": "agent", "capacity": capacity.min(1000) });
-        let agent = post(format!("{admin}/agents"), None, agent).await?;
-        let ask = json!({ "agent_id": agent["id"], "name": "bench" });
-        let token = post(format!("{admin}/tokens"), None, ask).await?;
-        let token = token["token"].as_str().context("a token")?.to_owned();
-        let base = format!("{}/api/v1", target.url);
-        let online = http.put(format!("{base}/me/presence")).bearer_auth(&token);
-        online
-            .json(&json!({ "presence": "online" }))
-            .send()
-            .await?
-            .error_for_status()?;
-        let ticket = post(format!("{base}/events/ticket"), Some(&token), json!({})).await?;
-        let ticket = ticket["ticket"].as_str().context("a ticket")?;
-        let events = format!("{}/events?ticket={ticket}", base.replacen("http", "ws", 1));
-        Ok(Self {
-            http: http.clone(),
-            base,
-            token,
-            events,
-        })
+        socket.send(&message(n, number)).await?;
     }
+    Ok(())
+}
 
-    async fn echo(self) -> anyhow::Result<()> {
-        let (mut socket, _) = connect_async(&self.events).await?;
-        let places = Arc::new(Semaphore::new(REPLIES_MAX));
-        let agent = Arc::new(self);
-        while let Some(frame) = socket.next().await {
-            let Message::Text(text) = frame? else {
-                continue;
-            };
-            let event: Value = serde_json::from_str(&text)?;
-            if event["type"] == "ping" {
-                socket.send(Message::text(r#"{"type":"pong"}"#)).await?;
-            }
-            let message = &event["data"]["message"];
-            if event["type"] != "message" || message["direction"] != "inbound" {
-                continue;
-            }
-            let place = Arc::clone(&places).acquire_owned().await?;
-            let (agent, event) = (Arc::clone(&agent), event.clone());
-            tokio::spawn(async move {
-                if let Err(error) = agent.reply(&event).await {
-                    eprintln!("reply: {error:#}");
-                }
-                drop(place);
-            });
-        }
-        Ok(())
+/// The number an agent said back, if the frame is an agent's message.
+fn heard(frame: &[u8]) -> anyhow::Result<Option<u64>> {
+    let frame = Frame::read(frame)?;
+    anyhow::ensure!(frame.kind != "refused", "a message was refused");
+    if frame.kind != "message" || frame.from.as_deref() != Some("agent") {
+        return Ok(None);
     }
-
-    async fn reply(&self, event: &Value) -> anyhow::Result<()> {
-        let conversation = event["data"]["conversation_id"].as_str().context("an id")?;
-        let id = event["data"]["message"]["id"].as_str().context("an id")?;
-        let url = format!("{}/conversations/{conversation}/reply", self.base);
-        let body = json!({ "content": event["data"]["message"]["content"] });
-        let request = self
-            .http
-            .post(url)
-            .bearer_auth(&self.token)
-            .header("idempotency-key", id);
-        let answer = request
-            .header("prefer", "return=minimal")
-            .json(&body)
-            .send()
-            .await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        anyhow::ensure!(status.is_success(), "{status} {text}");
-        Ok(())
-    }
+    Ok(frame.content.first().and_then(|part| number(&part.text)))
 }

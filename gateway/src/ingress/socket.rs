@@ -25,9 +25,10 @@ mod standing;
 
 use line::Line;
 
-/// Read buffer of a connection, bytes. The library's own default of 128 KiB costs 20 times the
-/// memory of an idle connection and half the speed.
-const READ_BUFFER: usize = 4096;
+/// Read buffer of a connection, bytes: more than what people type, and it grows for what is longer.
+/// The library's own default of 128 KiB costs 20 times the memory of an idle connection and half the
+/// speed.
+const READ_BUFFER: usize = 2048;
 /// Frames waiting to be written, bytes, before the client counts as too slow.
 const WRITE_BUFFER_MAX: usize = 512 * 1024;
 

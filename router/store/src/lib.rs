@@ -204,21 +204,9 @@ pub trait Desk: Send + Sync {
     async fn conversation_views(
         &self,
         ids: &[ConversationId],
-    ) -> Result<Vec<ConversationView>, StoreError> {
-        let mut views = Vec::with_capacity(ids.len());
-        for id in ids {
-            views.extend(self.conversation(*id).await?);
-        }
-        Ok(views)
-    }
+    ) -> Result<Vec<ConversationView>, StoreError>;
     /// These messages, in no order; those that are not there are left out.
-    async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError> {
-        let mut rows = Vec::with_capacity(ids.len());
-        for id in ids {
-            rows.extend(self.message(*id).await?);
-        }
-        Ok(rows)
-    }
+    async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError>;
 
     /// One ticket.
     async fn ticket(&self, id: TicketId) -> Result<Option<TicketView>, StoreError>;

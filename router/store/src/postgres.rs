@@ -1,7 +1,8 @@
 //! The store in PostgreSQL (13 and later), for any number of processes.
 //!
-//! Commits that wait at the same time are merged into one transaction (`committer`), whose
-//! statements work on whole sets and go out in one round trip (`apply`, `sql`). The database's clock
+//! Commits that wait at the same time are merged into one transaction (`committer`), and so is what
+//! is asked at the same time (`loader`). Statements work on whole sets and go out in one round trip
+//! (`apply`, `sql`). The database's clock
 //! judges leases. A server that is not there is a [`StoreError`] until it is there again: nothing
 //! has to be restarted.
 
@@ -14,6 +15,7 @@ mod facts;
 mod journal;
 mod lanes;
 mod leases;
+mod loader;
 mod migrate;
 mod pool;
 mod receipts;
@@ -34,6 +36,7 @@ use parking_lot::RwLock;
 use self::{
     committer::Committer,
     error::Fail,
+    loader::Loader,
     pool::Pools,
     sql::{Answer, Step},
 };
@@ -89,6 +92,7 @@ const RETRY_PAUSE: Duration = Duration::from_millis(500);
 pub struct PostgresStore {
     inner: Arc<Inner>,
     committer: Committer,
+    loader: Loader,
 }
 
 /// Whether the schema has been brought up to date; until then, what was in the way.
@@ -172,6 +176,7 @@ impl PostgresStore {
         }
         Ok(Arc::new(Self {
             committer: Committer::start(&inner),
+            loader: Loader::start(&inner),
             inner,
         }))
     }

@@ -11,13 +11,15 @@ mod attempt;
 use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
 
 use futures_util::FutureExt as _;
-use tokio::sync::{Mutex, mpsc, oneshot};
+use tokio::sync::{Mutex, Semaphore, SemaphorePermit, mpsc, oneshot};
 
 use super::{Inner, apply::Touched, error::Fail};
 use crate::{Changes, CommitError, Committed, StoreError};
 
 /// Rows of a group past which nothing more is merged into it.
 const ROWS_MAX: usize = 4096;
+/// Messages below which a group waits for another such group to be written.
+const FEW: usize = 128;
 /// How often a group is tried that stood in another transaction's way.
 const TRIES_MAX: u32 = 4;
 /// The longest pause between two tries; a random part of it is waited.
@@ -37,9 +39,12 @@ pub(super) struct Committer {
 impl Committer {
     pub(super) fn start(inner: &Arc<Inner>) -> Self {
         let (jobs, queue) = mpsc::channel(inner.options.queue_max.max(1));
-        let queue = Arc::new(Mutex::new(queue));
+        let source = Arc::new(Source {
+            queue: Mutex::new(queue),
+            few: Semaphore::new(1),
+        });
         for _ in 0..inner.options.committers.max(1) {
-            tokio::spawn(run(Arc::clone(inner), Arc::clone(&queue)));
+            tokio::spawn(run(Arc::clone(inner), Arc::clone(&source)));
         }
         Self { jobs }
     }
@@ -58,12 +63,44 @@ impl Committer {
     }
 }
 
-async fn run(inner: Arc<Inner>, queue: Arc<Mutex<mpsc::Receiver<Job>>>) {
+/// What waits to be written, and who may write little of it.
+struct Source {
+    queue: Mutex<mpsc::Receiver<Job>>,
+    /// Held while few rows are written: what comes meanwhile is written together, next.
+    few: Semaphore,
+}
+
+impl Source {
+    /// Takes what waits. Little is taken only when no other committer writes little: then it is
+    /// more by now, and as dear as little.
+    async fn take(&self, batch: &mut Vec<Job>, batch_max: usize) -> Option<SemaphorePermit<'_>> {
+        let mut queue = self.queue.lock().await;
+        queue.recv_many(batch, batch_max).await;
+        let few = |batch: &[Job]| batch.iter().map(|job| rows(&job.changes)).sum::<usize>() < FEW;
+        if batch.is_empty() || !few(batch) {
+            return None;
+        }
+        let permit = self.few.acquire().await.expect("it is never closed");
+        while batch.len() < batch_max
+            && let Ok(job) = queue.try_recv()
+        {
+            batch.push(job);
+        }
+        few(batch).then_some(permit)
+    }
+}
+
+/// Roughly how many messages a commit is about.
+fn rows(changes: &Changes) -> usize {
+    changes.processed.len() + changes.lanes_done.len()
+}
+
+async fn run(inner: Arc<Inner>, source: Arc<Source>) {
     let batch_max = inner.options.batch_max.max(1);
     let mut batch = Vec::new();
     loop {
-        let taken = queue.lock().await.recv_many(&mut batch, batch_max).await;
-        if taken == 0 {
+        let _few = source.take(&mut batch, batch_max).await;
+        if batch.is_empty() {
             return;
         }
         // Nobody waits any more: not begun is better than done unseen.

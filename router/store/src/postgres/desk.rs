@@ -20,7 +20,7 @@ use super::{
     error::Fail,
     events, facts,
     rows::{self, select_message},
-    sql::{Answer, Step, int, params},
+    sql::{Answer, Step, column, int, params},
 };
 use crate::{
     Agent, AgentUpdate, ChannelState, CommitError, Conversation, ConversationFilter,
@@ -148,6 +148,22 @@ impl Desk for PostgresStore {
 
     async fn device(&self, thread: ThreadId) -> Result<Option<(Device, u64)>, StoreError> {
         Ok(tickets::device(self, thread).await?)
+    }
+
+    async fn conversation_views(
+        &self,
+        ids: &[ConversationId],
+    ) -> Result<Vec<ConversationView>, StoreError> {
+        Ok(conversations::views(self, ids).await?)
+    }
+
+    async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError> {
+        if ids.is_empty() {
+            return Ok(Vec::new());
+        }
+        let ids = column(ids, |id| id.0);
+        let step = Step::new(select_message!("WHERE id = ANY($1)"), params![ids]);
+        Ok(self.read(step).await?.all(rows::message)?)
     }
 
     async fn agents(&self) -> Result<Vec<Agent>, StoreError> {

@@ -8,7 +8,7 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::{
-    PostgresStore,
+    Inner,
     error::Fail,
     rows::{
         self, CONTACT_COLUMNS, contact_columns, conversation_columns, select_agent, thread_columns,
@@ -57,7 +57,7 @@ pub(super) const AGENTS: &str = select_agent!("ORDER BY name, id");
 /// Takes its statement's answer into the facts.
 type Take = fn(&Answer, &mut Facts) -> Result<(), Fail>;
 
-pub(super) async fn load(store: &PostgresStore, want: &Want) -> Result<Facts, Fail> {
+pub(super) async fn load(inner: &Inner, want: &Want) -> Result<Facts, Fail> {
     let questions = questions(want);
     if questions.is_empty() {
         return Ok(Facts::default());
@@ -73,10 +73,7 @@ pub(super) async fn load(store: &PostgresStore, want: &Want) -> Result<Facts, Fa
     }
     steps.push(Step::bare("COMMIT"));
     // The end is sent with the beginning: no transaction stays open, whatever becomes of us.
-    let mut answers = store
-        .inner
-        .pipeline(&store.inner.pools.work, &steps)
-        .await?;
+    let mut answers = inner.pipeline(&inner.pools.work, &steps).await?;
     answers
         .pop_front()
         .expect("every statement is answered")

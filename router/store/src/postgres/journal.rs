@@ -4,7 +4,7 @@ use async_trait::async_trait;
 use patchbay_message::{CommandId, Outcome};
 
 use super::{
-    PostgresStore, facts,
+    PostgresStore,
     sql::{Step, int, params},
     sweep,
 };
@@ -16,7 +16,7 @@ use crate::{
 #[async_trait]
 impl Journal for PostgresStore {
     async fn facts(&self, want: &Want) -> Result<Facts, StoreError> {
-        meter::facts(async { Ok(facts::load(self, want).await?) }).await
+        meter::facts(self.loader.load(want)).await
     }
 
     async fn commit(&self, changes: Changes) -> Result<Committed, CommitError> {

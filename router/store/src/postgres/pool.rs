@@ -32,8 +32,20 @@ impl Pools {
     pub(super) fn new(url: &str, options: &PostgresOptions) -> Result<Self, StoreError> {
         let (config, tls) = read_url(url)?;
         Ok(Self {
-            work: pool(&config, &tls, options, options.connections)?,
-            desk: pool(&config, &tls, options, options.desk_connections)?,
+            work: pool(
+                &config,
+                &tls,
+                session(options) + WORK,
+                options.connections,
+                options,
+            )?,
+            desk: pool(
+                &config,
+                &tls,
+                session(options),
+                options.desk_connections,
+                options,
+            )?,
             config,
             tls,
         })
@@ -91,8 +103,9 @@ fn read_url(url: &str) -> Result<(Config, Tls), StoreError> {
 fn pool(
     config: &Config,
     tls: &Tls,
-    options: &PostgresOptions,
+    session: String,
     connections: usize,
+    options: &PostgresOptions,
 ) -> Result<Pool, StoreError> {
     let manager = Manager::from_config(
         config.clone(),
@@ -101,7 +114,6 @@ fn pool(
             recycling_method: RecyclingMethod::Fast,
         },
     );
-    let session = session(options);
     Pool::builder(manager)
         .max_size(connections.max(1))
         .runtime(Runtime::Tokio1)
@@ -120,6 +132,12 @@ fn pool(
         .build()
         .map_err(|error| StoreError(error.to_string()))
 }
+
+/// What sessions of the work pool are set to besides. Their statements ask for a few rows of large
+/// tables by a whole key, over and over: one plan for all, and no join that reads all of an index to
+/// find them, which is what the planner takes to be cheap while it believes the table to be empty.
+const WORK: &str = ";
+     SET plan_cache_mode = force_generic_plan; SET enable_mergejoin = off; SET enable_hashjoin = off";
 
 /// What every session is set to, whatever the server's defaults.
 ///

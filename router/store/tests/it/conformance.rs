@@ -59,6 +59,7 @@ macro_rules! suite {
         crate::conformance::suite!(@topic $open, facts, [
             of_an_address,
             of_a_conversation,
+            asked_together_are_told_apart,
             of_the_desk,
             who_waits_oldest_first,
             whose_snooze_has_ended,

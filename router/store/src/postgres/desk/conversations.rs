@@ -113,6 +113,18 @@ pub(super) async fn one(
     store.read(Step::new(sql, params![id.0])).await?.one(view)
 }
 
+pub(super) async fn views(
+    store: &PostgresStore,
+    ids: &[ConversationId],
+) -> Result<Vec<ConversationView>, Fail> {
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let sql = format!("SELECT {VIEW} FROM conversation v {JOINED} WHERE v.id = ANY($1)");
+    let step = Step::new(sql, params![column(ids, |id| id.0)]);
+    store.read(step).await?.all(view)
+}
+
 pub(super) async fn page(
     store: &PostgresStore,
     filter: &ConversationFilter,

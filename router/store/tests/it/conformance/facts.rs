@@ -8,7 +8,8 @@ use std::{
     time::Duration,
 };
 
-use patchbay_message::ConversationId;
+use futures_util::future::join_all;
+use patchbay_message::{ConversationId, MessageId};
 use patchbay_store::{
     Changes, Conversation, ConversationState, ConversationUpdate, Cursor, Facts, ThreadUpdate, Want,
 };
@@ -64,6 +65,51 @@ pub(crate) async fn of_a_conversation(store: &Dyn) {
         ..Facts::default()
     };
     assert_eq!(facts, expected);
+}
+
+pub(crate) async fn asked_together_are_told_apart(store: &Dyn) {
+    let ada = talk(store, "ada", ConversationState::Open).await;
+    let bob = talk(store, "bob", ConversationState::Closed).await;
+    agent(store, "Eve", 3).await;
+    let mark = ("inbound".to_owned(), "m1".to_owned());
+    let key = ("web:m1".to_owned(), MessageId::new());
+    let marks = Changes {
+        processed: vec![mark.clone()],
+        dedupe: vec![key.clone()],
+        ..Changes::default()
+    };
+    store.commit(marks).await.unwrap();
+    let address = |talk: &Talk| vec![(web(), talk.thread.address.clone())];
+    let wants = [
+        Want {
+            addresses: address(&ada),
+            desk: true,
+            ..Want::default()
+        },
+        Want {
+            addresses: address(&bob),
+            dedupe: vec![key.0, "web:none".to_owned()],
+            ..Want::default()
+        },
+        Want {
+            conversations: vec![bob.conversation.id, ConversationId::new()],
+            processed: vec![mark, ("inbound".to_owned(), "none".to_owned())],
+            ..Want::default()
+        },
+        Want {
+            conversations: vec![ada.conversation.id],
+            ..Want::default()
+        },
+    ];
+    let mut alone = Vec::new();
+    for want in &wants {
+        alone.push(store.facts(want).await.unwrap());
+    }
+    for _ in 0..8 {
+        let together = join_all(wants.iter().map(|want| store.facts(want))).await;
+        let together: Vec<Facts> = together.into_iter().map(Result::unwrap).collect();
+        assert_eq!(together, alone);
+    }
 }
 
 pub(crate) async fn of_the_desk(store: &Dyn) {

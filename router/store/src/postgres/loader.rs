@@ -1,0 +1,201 @@
+//! Loads facts for many askers at once. What is asked while an answer is on its way is asked in the
+//! next go together: one transaction costs the server more than the few rows that it finds, and the
+//! busier the server the more are asked together.
+//!
+//! Questions about many rows gain nothing by that and go their own way, side by side.
+
+use std::{
+    collections::{HashMap, HashSet},
+    panic::AssertUnwindSafe,
+    sync::Arc,
+};
+
+use futures_util::FutureExt as _;
+use patchbay_message::{ChannelId, ThreadId};
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Inner, facts};
+use crate::{Facts, StoreError, Want};
+
+/// Keys past which a question goes its own way.
+const KEYS_MAX: usize = 64;
+/// Questions asked together.
+const TOGETHER_MAX: usize = 32;
+/// Questions that wait; past it callers wait for room.
+const QUEUE_MAX: usize = 1024;
+
+/// A question and whoever waits for the answer.
+struct Ask {
+    want: Want,
+    reply: oneshot::Sender<Result<Facts, StoreError>>,
+}
+
+/// The handle to the loader; it ends when this is dropped.
+pub(super) struct Loader {
+    asks: mpsc::Sender<Ask>,
+    inner: Arc<Inner>,
+}
+
+impl Loader {
+    pub(super) fn start(inner: &Arc<Inner>) -> Self {
+        let (asks, queue) = mpsc::channel(QUEUE_MAX);
+        tokio::spawn(run(Arc::clone(inner), queue));
+        Self {
+            asks,
+            inner: Arc::clone(inner),
+        }
+    }
+
+    pub(super) async fn load(&self, want: &Want) -> Result<Facts, StoreError> {
+        if !is_small(want) {
+            return Ok(facts::load(&self.inner, want).await?);
+        }
+        let ended = || StoreError("the loader has ended".to_owned());
+        let (reply, answer) = oneshot::channel();
+        let want = want.clone();
+        let ask = self.asks.send(Ask { want, reply }).await;
+        ask.map_err(|_| ended())?;
+        answer.await.map_err(|_| ended())?
+    }
+}
+
+/// Few rows, all of them named: what is asked of lists and numbers has one asker at a time.
+fn is_small(want: &Want) -> bool {
+    let keys = want.processed.len()
+        + want.dedupe.len()
+        + want.addresses.len()
+        + want.conversations.len()
+        + want.commands.len();
+    keys <= KEYS_MAX && want.waiting == 0 && want.snoozed_until.is_none() && want.outbox.is_none()
+}
+
+async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Ask>) {
+    let mut asks = Vec::with_capacity(TOGETHER_MAX);
+    while queue.recv_many(&mut asks, TOGETHER_MAX).await > 0 {
+        // Nobody waits any more.
+        asks.retain(|ask| !ask.reply.is_closed());
+        // Whoever waits for an answer that panicked is told; the others go on.
+        let answered = AssertUnwindSafe(answer(&inner, std::mem::take(&mut asks))).catch_unwind();
+        if answered.await.is_err() {
+            tracing::error!("store: loading facts panicked");
+        }
+    }
+}
+
+async fn answer(inner: &Inner, asks: Vec<Ask>) {
+    let found = match &asks[..] {
+        [] => return,
+        [one] => facts::load(inner, &one.want).await,
+        many => facts::load(inner, &together(many.iter().map(|ask| &ask.want))).await,
+    };
+    let found = found.map_err(StoreError::from);
+    // Nobody may be waiting any more.
+    match (found, asks.len()) {
+        (Ok(found), 1) => asks.into_iter().for_each(|ask| {
+            let _ = ask.reply.send(Ok(found.clone()));
+        }),
+        (Ok(found), _) => {
+            let all = All::new(&found);
+            for ask in asks {
+                let _ = ask.reply.send(Ok(all.part(&ask.want)));
+            }
+        }
+        (Err(error), _) => asks.into_iter().for_each(|ask| {
+            let _ = ask.reply.send(Err(error.clone()));
+        }),
+    }
+}
+
+/// One question for several.
+fn together<'a>(wants: impl Iterator<Item = &'a Want>) -> Want {
+    let mut all = Want::default();
+    for want in wants {
+        all.processed.extend_from_slice(&want.processed);
+        all.dedupe.extend_from_slice(&want.dedupe);
+        all.addresses.extend_from_slice(&want.addresses);
+        all.conversations.extend_from_slice(&want.conversations);
+        all.commands.extend_from_slice(&want.commands);
+        all.desk |= want.desk;
+    }
+    // A row is found once for every time it is asked for.
+    all.addresses.sort_unstable();
+    all.addresses.dedup();
+    all
+}
+
+/// What was found for several, to be told to each.
+struct All<'a> {
+    facts: &'a Facts,
+    processed: HashSet<&'a (String, String)>,
+    threads: HashMap<ThreadId, &'a (ChannelId, String)>,
+}
+
+impl<'a> All<'a> {
+    fn new(facts: &'a Facts) -> Self {
+        let threads = facts.threads.iter();
+        Self {
+            processed: facts.processed.iter().collect(),
+            threads: threads.map(|(key, thread)| (thread.id, key)).collect(),
+            facts,
+        }
+    }
+
+    /// What was asked for, as if nobody else had asked.
+    fn part(&self, want: &Want) -> Facts {
+        let all = self.facts;
+        let mut part = Facts::default();
+        let processed = want.processed.iter();
+        part.processed = processed
+            .filter(|mark| self.processed.contains(mark))
+            .cloned()
+            .collect();
+        for key in &want.dedupe {
+            let found = all.dedupe.get_key_value(key);
+            part.dedupe
+                .extend(found.map(|(key, id)| (key.clone(), *id)));
+        }
+        for id in &want.commands {
+            let found = all.outcomes.get(id);
+            part.outcomes
+                .extend(found.map(|found| (*id, found.clone())));
+        }
+        for key in &want.addresses {
+            self.add_thread(&mut part, key);
+        }
+        for id in &want.conversations {
+            let Some(conversation) = all.conversations.get(id) else {
+                continue;
+            };
+            part.conversations.insert(*id, conversation.clone());
+            let contact = all.contacts.get(&conversation.contact_id);
+            part.contacts
+                .extend(contact.map(|contact| (contact.id, contact.clone())));
+            if let Some(key) = self.threads.get(&conversation.thread_id) {
+                self.add_thread(&mut part, key);
+            }
+        }
+        if want.desk {
+            part.agents.clone_from(&all.agents);
+            part.groups.clone_from(&all.groups);
+        }
+        part
+    }
+
+    /// A thread, its contact, and its newest conversation that is not closed.
+    fn add_thread(&self, part: &mut Facts, key: &(ChannelId, String)) {
+        let all = self.facts;
+        let Some(thread) = all.threads.get(key) else {
+            return;
+        };
+        let contact = all.contacts.get(&thread.contact_id);
+        part.contacts
+            .extend(contact.map(|contact| (contact.id, contact.clone())));
+        if let Some(current) = all.current.get(&thread.id) {
+            part.current.insert(thread.id, *current);
+            let conversation = all.conversations.get(current);
+            part.conversations
+                .extend(conversation.map(|found| (*current, found.clone())));
+        }
+        part.threads.insert(key.clone(), thread.clone());
+    }
+}
