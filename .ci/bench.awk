@@ -67,10 +67,19 @@ END {
   row("G8", "router CPU per message, many conversations / lapin relay", 1.10, 1.05, "less", "many", "cpu.router", "relay", "cpu.relay", "us")
   row("G11", "frames on 64 sockets / bare echo", 0.75, 0.90, "more", "echo.gateway", "rate", "echo.bare", "rate", "per s")
   row("G12", "memory of an idle socket / bare echo", 2.0, 1.4, "less", "idle.gateway", "bytes.gateway", "idle.bare", "bytes.bare", "bytes")
+  row("G13", "MQTT, QoS 1, window 512, to the listener / RabbitMQ's plugin", 0.80, 1.10, "more", "devices.listener", "rate", "devices.plugin", "rate", "per s")
+  row("G13", "the same through Mosquitto", 0.80, 1.10, "more", "devices.through", "rate", "devices.plugin", "rate", "per s")
   row("G16", "there and back, embedded / RabbitMQ and PostgreSQL", 2, 4, "more", "embedded.0", "rate", "chat.0", "rate", "per s")
   # Of a process that has seen no other load yet.
   m = value["ingest.256", "memory.gateway", 1]
   if (m != "") printf "| G17 | gateway memory, 256 keep-alive connections | 40 MB | 20 MB | **%.1f MiB**%s | |\n", m, m <= 40 / 1.048576 ? "" : " (missed)"
+  d = one("devices.idle", "bytes.gateway")
+  if (d != "") printf "| | memory of an idle device on the listener | | | %.0f bytes | |\n", d
+  n = split("Garbage WrongToken TooLarge SlowHeaders Flood NeverReads", kinds, " ")
+  for (i = 1; i <= n; i++) {
+    r = one("hostile", kinds[i])
+    if (r != "") printf "| | a control visitor's p99 beside %s / alone | 2.0 | | **%.2f**%s | |\n", kinds[i], r, r <= 2 ? "" : " (missed)"
+  }
   print ""
   print "| load | rate | CPU per message, us | cores busy with something else |"
   print "|---|---|---|---|"

@@ -10,12 +10,15 @@ mod bare;
 mod baseline;
 mod chat;
 mod client;
+mod devices;
 mod frames;
 mod hops;
+mod hostile;
 mod idle;
 mod ingest;
 mod lapin;
 mod meter;
+mod mqtt;
 mod raw;
 mod socket;
 mod visitor;
@@ -110,6 +113,19 @@ pub(crate) enum Bench {
         #[arg(long)]
         bare: bool,
     },
+    /// MQTT devices that publish at QoS 1, or hold their connections in silence.
+    Devices(devices::Asked),
+    /// A control visitor's 99th percentile beside bad input, and alone.
+    Hostile {
+        #[command(flatten)]
+        target: Target,
+        /// Seconds of each stretch.
+        #[arg(long, default_value_t = 5)]
+        seconds: u64,
+        /// Stretches alone and beside, in turn, of every kind of bad input.
+        #[arg(long, default_value_t = 3)]
+        rounds: usize,
+    },
     /// A bare AMQP client on the same broker: publish with confirm, or two hops with a relay.
     Baseline(baseline::Asked),
     /// A bare server that answers or echoes; prints its address and serves until it is stopped.
@@ -146,6 +162,12 @@ pub(crate) fn run(bench: Bench) -> anyhow::Result<()> {
                 sockets,
                 bare,
             } => idle::run(&target, sockets, bare).await,
+            Bench::Devices(asked) => devices::run(asked).await,
+            Bench::Hostile {
+                target,
+                seconds,
+                rounds,
+            } => hostile::run(&target, seconds, rounds).await,
             Bench::Baseline(asked) => baseline::run(asked).await,
             Bench::Serve { what, listen } => bare::serve(what, listen).await,
         }
