@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use patchbay_message::{ChannelId, ThreadId};
+use patchbay_message::{ChannelId, ThreadId, TicketId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Inner, facts};
@@ -59,14 +59,40 @@ impl Loader {
     }
 }
 
-/// Few rows, all of them named: what is asked of lists and numbers has one asker at a time.
+/// Few rows, all of them named: what is asked of lists and numbers has one asker at a time. Whoever
+/// adds a field has to say here which it is, and to tell [`together`] and [`All::part`].
 fn is_small(want: &Want) -> bool {
-    let keys = want.processed.len()
-        + want.dedupe.len()
-        + want.addresses.len()
-        + want.conversations.len()
-        + want.commands.len();
-    keys <= KEYS_MAX && want.waiting == 0 && want.snoozed_until.is_none() && want.outbox.is_none()
+    let Want {
+        processed,
+        dedupe,
+        addresses,
+        conversations,
+        commands,
+        desk: _,
+        waiting,
+        waiting_after: _,
+        snoozed_until,
+        outbox,
+        devices,
+        tickets,
+        faults,
+        waiting_tickets,
+        waiting_tickets_after: _,
+        settled_until,
+        silent_until,
+        overdue_until,
+    } = want;
+    let keys = processed.len()
+        + dedupe.len()
+        + addresses.len()
+        + conversations.len()
+        + commands.len()
+        + devices.len()
+        + tickets.len()
+        + faults.len();
+    let times = [snoozed_until, settled_until, silent_until, overdue_until];
+    let lists = *waiting > 0 || *waiting_tickets > 0 || outbox.is_some();
+    keys <= KEYS_MAX && !lists && times.iter().all(|time| time.is_none())
 }
 
 async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Ask>) {
@@ -115,11 +141,16 @@ fn together<'a>(wants: impl Iterator<Item = &'a Want>) -> Want {
         all.addresses.extend_from_slice(&want.addresses);
         all.conversations.extend_from_slice(&want.conversations);
         all.commands.extend_from_slice(&want.commands);
+        all.devices.extend_from_slice(&want.devices);
+        all.tickets.extend_from_slice(&want.tickets);
+        all.faults.extend_from_slice(&want.faults);
         all.desk |= want.desk;
     }
     // A row is found once for every time it is asked for.
     all.addresses.sort_unstable();
     all.addresses.dedup();
+    all.faults.sort_unstable();
+    all.faults.dedup();
     all
 }
 
@@ -174,11 +205,31 @@ impl<'a> All<'a> {
                 self.add_thread(&mut part, key);
             }
         }
+        self.add_work(&mut part, want);
         if want.desk {
             part.agents.clone_from(&all.agents);
             part.groups.clone_from(&all.groups);
         }
         part
+    }
+
+    /// Devices and tickets.
+    fn add_work(&self, part: &mut Facts, want: &Want) {
+        let all = self.facts;
+        for id in &want.devices {
+            let found = all.devices.get(id);
+            part.devices.extend(found.map(|found| (*id, found.clone())));
+        }
+        for key in &want.faults {
+            let found = all.ticket_of.get(key);
+            part.ticket_of.extend(found.map(|id| (key.clone(), *id)));
+        }
+        let of_faults = part.ticket_of.values();
+        let ids: Vec<TicketId> = want.tickets.iter().chain(of_faults).copied().collect();
+        for id in ids {
+            let found = all.tickets.get(&id);
+            part.tickets.extend(found.map(|found| (id, found.clone())));
+        }
     }
 
     /// A thread, its contact, and its newest conversation that is not closed.

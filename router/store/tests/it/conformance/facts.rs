@@ -9,12 +9,14 @@ use std::{
 };
 
 use futures_util::future::join_all;
-use patchbay_message::{ConversationId, MessageId};
+use patchbay_message::{ConversationId, MessageId, TicketId};
 use patchbay_store::{
     Changes, Conversation, ConversationState, ConversationUpdate, Cursor, Facts, ThreadUpdate, Want,
 };
 
-use crate::world::{Dyn, Talk, agent, conversation, group, now, talk, talk_with, web};
+use crate::world::{
+    Dyn, Talk, agent, conversation, device, group, now, opened, talk, talk_with, ticket, web,
+};
 
 pub(crate) async fn of_an_address(store: &Dyn) {
     let ada = talk(store, "ada", ConversationState::Closed).await;
@@ -71,13 +73,17 @@ pub(crate) async fn asked_together_are_told_apart(store: &Dyn) {
     let ada = talk(store, "ada", ConversationState::Open).await;
     let bob = talk(store, "bob", ConversationState::Closed).await;
     agent(store, "Eve", 3).await;
+    let press = opened(store, ticket(&ada, "E1")).await;
+    opened(store, ticket(&bob, "E1")).await;
     let mark = ("inbound".to_owned(), "m1".to_owned());
     let key = ("web:m1".to_owned(), MessageId::new());
     let marks = Changes {
         processed: vec![mark.clone()],
         dedupe: vec![key.clone()],
+        devices: vec![device(&ada), device(&bob)],
         ..Changes::default()
     };
+    let fault = |of: &Talk, code: &str| (web(), of.thread.address.clone(), code.to_owned());
     store.commit(marks).await.unwrap();
     let address = |talk: &Talk| vec![(web(), talk.thread.address.clone())];
     let wants = [
@@ -98,6 +104,17 @@ pub(crate) async fn asked_together_are_told_apart(store: &Dyn) {
         },
         Want {
             conversations: vec![ada.conversation.id],
+            tickets: vec![press.id, TicketId::new()],
+            ..Want::default()
+        },
+        Want {
+            devices: vec![bob.thread.id],
+            faults: vec![fault(&bob, "E1"), fault(&bob, "E2")],
+            ..Want::default()
+        },
+        Want {
+            devices: vec![ada.thread.id],
+            faults: vec![fault(&ada, "E1")],
             ..Want::default()
         },
     ];
