@@ -25,6 +25,8 @@ use crate::{OpenChannel, backoff::Backoff, meter, worker::Status};
 
 /// How long a publish waits for a connection that is being made.
 const CONNECT_WAIT: Duration = Duration::from_secs(3);
+/// How often it is looked whether an acknowledgement is missing.
+const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two tries to connect.
 const BACKOFF: Backoff = Backoff {
     min: Duration::from_millis(200),
@@ -241,6 +243,7 @@ impl Line {
             unacked: HashMap::new(),
             next_id: 0,
         };
+        let mut look = tokio::time::interval(LOOK_EVERY);
         loop {
             tokio::select! {
                 biased;
@@ -249,6 +252,7 @@ impl Line {
                     return Ok(());
                 }
                 packet = talk.client.next() => talk.packet(&packet?)?,
+                _ = look.tick() => talk.look()?,
                 job = self.jobs.recv(), if talk.unacked.len() < talk.window => {
                     let Some(job) = job else { return Ok(()) };
                     talk.send(job, &mut self.jobs).await?;
@@ -267,6 +271,15 @@ struct Talk {
 }
 
 impl Talk {
+    /// Whoever waited for an acknowledgement too long has gone. Its packet id stays taken at the
+    /// broker, and with many of them nothing could be sent: the connection is made anew.
+    fn look(&self) -> Result<(), LinkError> {
+        if self.unacked.values().any(oneshot::Sender::is_closed) {
+            return Err(LinkError::Silent("acknowledge a publish"));
+        }
+        Ok(())
+    }
+
     fn packet(&mut self, packet: &Packet) -> Result<(), LinkError> {
         match packet {
             Packet::PubAck { id, reason } => {

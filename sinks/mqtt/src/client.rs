@@ -116,7 +116,9 @@ impl Client {
         if connack.reason != reason::SUCCESS {
             return Err(LinkError::Refused(connack.reason));
         }
-        let keep_alive = connack.keep_alive.map(|s| Duration::from_secs(s.into()));
+        // Zero turns it off (MQTT 5.0, section 3.1.2.10): we keep to our own.
+        let keep_alive = connack.keep_alive.filter(|seconds| *seconds > 0);
+        let keep_alive = keep_alive.map(|s| Duration::from_secs(s.into()));
         let keep_alive = keep_alive.unwrap_or(broker.keep_alive);
         Ok(Self {
             conn,

@@ -86,8 +86,10 @@ pub(super) async fn publish(listener: &Listener, departed: Departed) {
     }
 }
 
-/// Whether the device is connected again, here or at another gateway.
+/// Whether the device is connected again, here or at another gateway. Of ourselves the roster knows:
+/// that a connection has gone may not be registered yet, or never be.
 async fn is_back(shared: &Shared, thread: ThreadId) -> bool {
     let live = shared.ingress.store.live(&[thread]).await;
-    shared.roster.has(thread) || live.is_ok_and(|gateways| !gateways.is_empty())
+    shared.roster.has(thread)
+        || live.is_ok_and(|all| all.iter().any(|(_, at)| *at != shared.instance))
 }
