@@ -138,6 +138,14 @@ impl<'a> Killer<'a> {
     }
 
     async fn servers(&mut self, how: &str, hard: bool) {
+        // With one process for every role, which is away most of the time here, a killed broker of
+        // the channel has nearly everything in its own hands; it is stopped in order then.
+        let alone = matches!(self.system.pair, Pair::Embedded);
+        let (hard, how) = if alone {
+            (false, "SIGTERM")
+        } else {
+            (hard, how)
+        };
         let mut servers = self.besides.clone();
         if let Pair::Servers { rabbitmq, postgres } = &self.system.pair {
             servers.extend([("RabbitMQ", rabbitmq), ("PostgreSQL", postgres)]);
