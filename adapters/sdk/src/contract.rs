@@ -11,8 +11,8 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Await, Exchange, Link, LinkPolicy, LiveEvent, Manifest, MqttOut, Problem, Reject, Reply,
-    Secret, SendError, Sent, Session, Step, ThreadMessage, TokenName, Verified, Wire,
+    Await, Exchange, Fetched, Link, LinkPolicy, LiveEvent, Manifest, MqttOut, Problem, Reject,
+    Reply, Secret, SendError, Sent, Session, Step, ThreadMessage, Token, TokenName, Verified, Wire,
 };
 
 /// One kind of channel.
@@ -56,6 +56,46 @@ pub trait Channel: Send + Sync {
         outbound: &Envelope,
         past: &[Exchange],
     ) -> Result<Step<Vec<Sent>>, SendError>;
+
+    /// Whose token it is, `<kind>:<account>[:<family>]`: all processes and channels of one account
+    /// share it. `None`: the channel has no such token.
+    ///
+    /// Where [`Cx::token`] has none, `send` and `fetch` answer [`Step::Need`]; where the provider
+    /// refuses the one they used, [`SendError::TokenExpired`]: the driver then has it renewed and
+    /// asks again, once.
+    fn token_account(&self, _name: TokenName) -> Option<String> {
+        None
+    }
+
+    /// The next step of fetching a token, given the exchanges so far; it has no token of its own.
+    /// With `renew` the provider refused the present one before its time.
+    ///
+    /// # Errors
+    /// [`SendError`]: what the driver is to do about it.
+    fn token(
+        &self,
+        _cx: &Cx<'_>,
+        _name: TokenName,
+        _renew: bool,
+        _past: &[Exchange],
+    ) -> Result<Step<Token>, SendError> {
+        Err(SendError::Unsupported)
+    }
+
+    /// The next step of fetching a file that came in by the provider's handle, given the exchanges so
+    /// far: the message's media has the address `provider:<handle>`.
+    ///
+    /// # Errors
+    /// [`SendError`]: what is to be done about it; [`SendError::Gone`] once the provider has it no
+    /// more.
+    fn fetch(
+        &self,
+        _cx: &Cx<'_>,
+        _handle: &str,
+        _past: &[Exchange],
+    ) -> Result<Step<Fetched>, SendError> {
+        Err(SendError::Unsupported)
+    }
 
     /// For channels with sockets: how something live looks on the wire; `None` if it is not shown.
     fn frame(&self, _cx: &Cx<'_>, _event: &LiveEvent<'_>) -> Option<String> {

@@ -6,8 +6,40 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, StatusCode};
 use patchbay_message::{MessageId, ReceiptState};
 
+use crate::Secret;
+
 /// Names a token the driver fetches for the channel.
 pub type TokenName = &'static str;
+
+/// A token as the provider gave it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Token {
+    /// Its text.
+    pub value: Secret,
+    /// How long it is good, counted from the answer that brought it.
+    pub expires_in: Duration,
+}
+
+/// A file that came in by the provider's handle.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Fetched {
+    /// What is in it.
+    pub bytes: Bytes,
+    /// What the provider calls its type; what the bytes say goes first.
+    pub mime: Option<String>,
+    /// Its name, for people.
+    pub name: Option<String>,
+}
+
+/// Shows no byte of the file: it may be anybody's passport.
+impl std::fmt::Debug for Fetched {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fetched")
+            .field("n_bytes", &self.bytes.len())
+            .field("mime", &self.mime)
+            .finish_non_exhaustive()
+    }
+}
 
 /// What to do next on the way to `T`.
 #[derive(Debug, Clone, PartialEq)]

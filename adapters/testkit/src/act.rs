@@ -1,17 +1,20 @@
-//! Gives one step to an adapter.
+//! Gives one step to an adapter: what comes in, or what is asked of it until it is done.
 
-use patchbay_sdk::{Channel, Cx, Decoded, Exchange, Kind, Reject, Session, Step, Wire};
+use patchbay_sdk::{
+    Channel, Cx, Decoded, Exchange, Fetched, Kind, Reject, SendError, Sent, Session, Step, Token,
+    TokenName, Wire,
+};
 use serde_json::{Map, Value, json};
 
 use crate::{
     fixture::StepFile,
-    given::{Request, SendFile},
+    given::Request,
     mqtt::{Login, Publish},
     pinned::Surroundings,
     show,
 };
 
-/// Calls of one send at most: an adapter that never ends is wrong.
+/// Calls of one step at most: an adapter that never ends is wrong.
 const CALLS_MAX: usize = 50;
 
 /// Something that comes in, with all its bytes.
@@ -50,10 +53,17 @@ impl Incoming {
             .as_ref()
             .map(|file| file.publish().map(Self::Publish));
         found.extend(publish);
-        let n_out = usize::from(step.send.is_some()) + usize::from(step.downlink.is_some());
+        let out = [
+            step.send.is_some(),
+            step.downlink.is_some(),
+            step.token.is_some(),
+            step.fetch.is_some(),
+        ];
+        let n_out = out.into_iter().filter(|is_there| *is_there).count();
         if found.len() + n_out != 1 {
-            let steps = "`http`, `open`, `frame`, `mqtt_login`, `mqtt`, `downlink`, `send`";
-            return Err(format!("a step is one of {steps}"));
+            let come = "`http`, `open`, `frame`, `mqtt_login`, `mqtt`";
+            let go = "`downlink`, `send`, `token`, `fetch`";
+            return Err(format!("a step is one of {come}, {go}"));
         }
         found.pop().transpose()
     }
@@ -83,31 +93,47 @@ pub(crate) fn take(
     session: &mut Session,
     step: &StepFile,
 ) -> Result<Value, String> {
-    match (Incoming::of(step)?, &step.send, &step.downlink) {
-        (Some(incoming), ..) => Ok(show::outcome(&incoming.decode(
-            channel,
-            surroundings,
-            session,
-        ))),
-        (None, Some(file), _) => send(kind, channel, surroundings, file),
-        (None, None, Some(file)) => surroundings.lend(|cx| file.take(channel, cx)),
-        (None, None, None) => Err("nothing to do".to_owned()),
+    if let Some(incoming) = Incoming::of(step)? {
+        let found = incoming.decode(channel, surroundings, session);
+        return Ok(show::outcome(&found));
     }
+    if let Some(file) = &step.downlink {
+        return surroundings.lend(|cx| file.take(channel, cx));
+    }
+    if let Some(file) = &step.send {
+        let envelope = file.envelope(&surroundings.channel, kind.manifest.id)?;
+        let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.send(cx, &envelope, past);
+        let show = |sent: &Vec<Sent>| ("sent", sent.iter().map(show::sent).collect());
+        return drive(surroundings, file.answers()?, ask, show);
+    }
+    if let Some(file) = &step.token {
+        // Names of tokens are written into the adapter; a test may well keep one for ever.
+        let name: TokenName = String::leak(file.name.clone());
+        let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.token(cx, name, file.renew, past);
+        let account = channel.token_account(name);
+        let show = |token: &Token| ("token", show::token(account.as_deref(), token));
+        return drive(surroundings, file.answers()?, ask, show);
+    }
+    if let Some(file) = &step.fetch {
+        let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.fetch(cx, &file.handle, past);
+        let show = |fetched: &Fetched| ("fetched", show::fetched(fetched));
+        return drive(surroundings, file.answers()?, ask, show);
+    }
+    Err("nothing to do".to_owned())
 }
 
-fn send(
-    kind: &Kind,
-    channel: &dyn Channel,
+/// Asks step by step, as a driver does, and gives the answers of the fixture.
+fn drive<T>(
     surroundings: &Surroundings,
-    file: &SendFile,
+    answers: Vec<Exchange>,
+    ask: impl Fn(&Cx<'_>, &[Exchange]) -> Result<Step<T>, SendError>,
+    show: impl Fn(&T) -> (&'static str, Value),
 ) -> Result<Value, String> {
-    let envelope = file.envelope(&surroundings.channel, kind.manifest.id)?;
-    let mut answers = file.answers()?.into_iter();
+    let mut answers = answers.into_iter();
     let (mut past, mut log) = (Vec::<Exchange>::new(), Vec::new());
     let mut outcome = Map::new();
     for _ in 0..CALLS_MAX {
-        let next = surroundings.lend(|cx: &Cx<'_>| channel.send(cx, &envelope, &past));
-        let requests = match next {
+        let requests = match surroundings.lend(|cx| ask(cx, &past)) {
             Ok(Step::Need(name)) if !surroundings.fetched.borrow().contains(&name) => {
                 surroundings.fetched.borrow_mut().push(name);
                 log.push(json!({ "token": name }));
@@ -118,8 +144,9 @@ fn send(
                 log.push(json!({ "wait_ms": u64::try_from(span.as_millis()).unwrap_or(u64::MAX) }));
                 continue;
             }
-            Ok(Step::Done(sent)) => {
-                outcome.insert("sent".to_owned(), sent.iter().map(show::sent).collect());
+            Ok(Step::Done(done)) => {
+                let (what, shown) = show(&done);
+                outcome.insert(what.to_owned(), shown);
                 break;
             }
             Err(error) => {
@@ -136,7 +163,7 @@ fn send(
         }
     }
     if outcome.is_empty() {
-        return Err(format!("sending did not end after {CALLS_MAX} calls"));
+        return Err(format!("it did not end after {CALLS_MAX} calls"));
     }
     if answers.next().is_some() {
         return Err("`answers` has more than were asked for".to_owned());

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    given::{RequestFile, SendFile},
+    given::{FetchFile, RequestFile, SendFile, TokenFile},
     mqtt::{DownlinkFile, Login, PublishFile},
     sign::Recipe,
 };
@@ -114,6 +114,12 @@ pub(crate) struct StepFile {
     /// An envelope goes out.
     #[serde(default)]
     pub(crate) send: Option<SendFile>,
+    /// A token is to be fetched.
+    #[serde(default)]
+    pub(crate) token: Option<TokenFile>,
+    /// A file that came in is to be fetched.
+    #[serde(default)]
+    pub(crate) fetch: Option<FetchFile>,
     /// What is signed: `body`, `header:name`, `query:name`, `json:/pointer/in/the/body`; of an MQTT
     /// login `username`, `password`, `client_id`, `certificate`. A changed byte in any of it is
     /// refused.

@@ -117,8 +117,45 @@ impl SendFile {
     }
 
     pub(crate) fn answers(&self) -> Result<Vec<Exchange>, String> {
-        self.answers.iter().map(AnswerFile::exchange).collect()
+        exchanges(&self.answers)
     }
+}
+
+/// A token to be fetched, and what becomes of each request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TokenFile {
+    pub(crate) name: String,
+    /// The provider refused the present one.
+    #[serde(default)]
+    pub(crate) renew: bool,
+    #[serde(default)]
+    answers: Vec<AnswerFile>,
+}
+
+impl TokenFile {
+    pub(crate) fn answers(&self) -> Result<Vec<Exchange>, String> {
+        exchanges(&self.answers)
+    }
+}
+
+/// A file to be fetched by the provider's handle, and what becomes of each request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct FetchFile {
+    pub(crate) handle: String,
+    #[serde(default)]
+    answers: Vec<AnswerFile>,
+}
+
+impl FetchFile {
+    pub(crate) fn answers(&self) -> Result<Vec<Exchange>, String> {
+        exchanges(&self.answers)
+    }
+}
+
+fn exchanges(answers: &[AnswerFile]) -> Result<Vec<Exchange>, String> {
+    answers.iter().map(AnswerFile::exchange).collect()
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -146,6 +183,8 @@ struct AnswerHttp {
     text: Option<String>,
     #[serde(default)]
     json: Option<Value>,
+    #[serde(default)]
+    base64: Option<String>,
 }
 
 impl AnswerFile {
@@ -166,7 +205,11 @@ impl AnswerFile {
                     status: StatusCode::from_u16(http.status)
                         .map_err(|error| format!("`{}`: {error}", http.status))?,
                     headers: request.request()?.headers,
-                    body: Bytes::from(body(http.text.as_deref(), http.json.as_ref(), None)?),
+                    body: Bytes::from(body(
+                        http.text.as_deref(),
+                        http.json.as_ref(),
+                        http.base64.as_deref(),
+                    )?),
                 })
             }
         })

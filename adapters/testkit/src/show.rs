@@ -2,8 +2,8 @@
 
 use http::HeaderMap;
 use patchbay_sdk::{
-    Ask, Await, Decoded, Inbound, InboundMessage, MqttOut, Reject, Reply, Request, SendError, Sent,
-    Signal,
+    Ask, Await, Decoded, Fetched, Inbound, InboundMessage, MqttOut, Reject, Reply, Request,
+    SendError, Sent, Signal, Token,
 };
 use serde_json::{Map, Value, json};
 
@@ -187,6 +187,22 @@ pub(crate) fn sent(sent: &Sent) -> Value {
         "external_id": sent.external_id,
         "state": sent.state,
         "awaits": sent.awaits.as_ref().map(awaits),
+    }))
+}
+
+pub(crate) fn token(account: Option<&str>, token: &Token) -> Value {
+    without_empty(json!({
+        "account": account,
+        "value": token.value.expose(),
+        "expires_in_ms": millis(token.expires_in),
+    }))
+}
+
+pub(crate) fn fetched(fetched: &Fetched) -> Value {
+    without_empty(json!({
+        "bytes": text(&fetched.bytes),
+        "mime": fetched.mime,
+        "name": fetched.name,
     }))
 }
 
