@@ -352,6 +352,11 @@ impl Worker {
                 deaths += 1;
                 acknowledged.retain(|at| *at < since);
             }
+            // What a new broker is to hear again comes before anything later.
+            let heard = || {
+                let died = mark.deaths_of_servers.lock().expect("not poisoned");
+                self.direct || died.len() == deaths
+            };
             let Some(report) = story.get(acknowledged.len()) else {
                 if mark.permille.load(Ordering::Relaxed) == 1000
                     && (self.direct || deaths == died.len())
@@ -362,10 +367,11 @@ impl Worker {
                 continue;
             };
             pace(&mark, acknowledged.len(), story.len()).await;
-            self.device
-                .publish(&topic, &report.payload(), PATIENCE)
-                .await;
-            acknowledged.push(Instant::now());
+            let payload = report.payload();
+            let taken = self.device.publish_while(&topic, &payload, PATIENCE, heard);
+            if taken.await {
+                acknowledged.push(Instant::now());
+            }
         }
         if self.is_told {
             let all = |device: &Device| orders(device).len() >= COMMANDS;

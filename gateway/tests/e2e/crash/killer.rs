@@ -138,14 +138,6 @@ impl<'a> Killer<'a> {
     }
 
     async fn servers(&mut self, how: &str, hard: bool) {
-        // With one process for every role, which is away most of the time here, a killed broker of
-        // the channel has nearly everything in its own hands; it is stopped in order then.
-        let alone = matches!(self.system.pair, Pair::Embedded);
-        let (hard, how) = if alone {
-            (false, "SIGTERM")
-        } else {
-            (hard, how)
-        };
         let mut servers = self.besides.clone();
         if let Pair::Servers { rabbitmq, postgres } = &self.system.pair {
             servers.extend([("RabbitMQ", rabbitmq), ("PostgreSQL", postgres)]);
@@ -154,17 +146,16 @@ impl<'a> Killer<'a> {
             return;
         }
         for (name, service) in servers {
-            self.mark
-                .deaths_of_servers
-                .lock()
-                .expect("not poisoned")
-                .push(Instant::now());
             tokio::task::block_in_place(|| {
                 if hard {
                     service.kill()
                 } else {
                     service.stop()
                 }
+                // Between death and birth: whoever finds a connection before this had it with the dead.
+                let mut deaths = self.mark.deaths_of_servers.lock().expect("not poisoned");
+                deaths.push(Instant::now());
+                drop(deaths);
                 service.start();
             });
             *self.deaths.entry(format!("{name} by {how}")).or_default() += 1;

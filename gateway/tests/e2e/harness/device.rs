@@ -75,6 +75,21 @@ impl Device {
     /// # Panics
     /// If that takes longer than `patience`.
     pub async fn publish(&mut self, topic: &str, payload: &str, patience: Duration) {
+        self.publish_while(topic, payload, patience, || true).await;
+    }
+
+    /// The same, as long as `may` says so; it is asked on every new try, once there is a connection to
+    /// send it by. Answers whether it was acknowledged.
+    ///
+    /// # Panics
+    /// If that takes longer than `patience`.
+    pub async fn publish_while(
+        &mut self,
+        topic: &str,
+        payload: &str,
+        patience: Duration,
+        may: impl Fn() -> bool,
+    ) -> bool {
         let deadline = Instant::now() + patience;
         self.packet = self.packet.checked_add(1).unwrap_or(1);
         let mut body = text(topic);
@@ -82,13 +97,18 @@ impl Device {
         body.extend(payload.as_bytes());
         let mut tries = 0;
         while Instant::now() < deadline {
-            self.sent_again += usize::from(tries > 0);
-            // DUP on every try but the first (section 3.3.1.1).
-            let first = if tries == 0 { 0x32 } else { 0x3a };
-            if self.attempt(&packet(first, &body)).await.is_some() {
-                return;
+            if self.connected().await.is_some() {
+                if !may() {
+                    return false;
+                }
+                self.sent_again += usize::from(tries > 0);
+                // DUP on every try but the first (section 3.3.1.1).
+                let first = if tries == 0 { 0x32 } else { 0x3a };
+                if self.attempt(&packet(first, &body)).await.is_some() {
+                    return true;
+                }
+                tries += 1;
             }
-            tries += 1;
             self.line = None;
             sleep(PAUSE).await;
         }
@@ -119,7 +139,6 @@ impl Device {
     }
 
     async fn attempt(&mut self, publish: &[u8]) -> Option<()> {
-        self.connected().await?;
         self.line.as_mut()?.writer.write_all(publish).await.ok()?;
         let deadline = Instant::now() + ACK;
         while Instant::now() < deadline {
