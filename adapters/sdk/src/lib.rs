@@ -16,8 +16,10 @@ pub mod options;
 mod plain;
 mod registry;
 mod reject;
+pub mod sealed;
 mod send;
 pub mod topic;
+pub mod tree;
 pub mod verify;
 mod wire;
 

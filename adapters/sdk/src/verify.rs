@@ -8,6 +8,9 @@ use subtle::ConstantTimeEq;
 
 use crate::{Reject, Secret};
 
+/// Texts under one signature of [`check_sorted_sha1`], its token counted.
+const SIGNED_MAX: usize = 4;
+
 /// Proof that what came in was verified, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Verified(Authenticity);
@@ -78,6 +81,48 @@ pub fn hmac_sha1(key: &Secret, parts: &[&[u8]]) -> [u8; 20] {
         mac.update(part);
     }
     mac.finalize().into_bytes().into()
+}
+
+/// SHA-1 over the texts in byte order, joined without anything between them: the signature of WeChat
+/// and of those who took it over.
+#[must_use]
+pub fn sorted_sha1<const N: usize>(mut parts: [&[u8]; N]) -> [u8; 20] {
+    parts.sort_unstable();
+    let mut sha = Sha1::new();
+    for part in parts {
+        sha.update(part);
+    }
+    sha.finalize().into()
+}
+
+/// Checks a signature in hex by [`sorted_sha1`] over a token and the parts, against every token
+/// (several = rotation), in constant time.
+///
+/// # Errors
+/// [`Reject::Unauthorized`] if no token fits.
+pub fn check_sorted_sha1<const N: usize>(
+    tokens: &[Secret],
+    parts: [&[u8]; N],
+    given: &str,
+) -> Result<Verified, Reject> {
+    let mut digest = [0_u8; 20];
+    hex::decode_to_slice(given, &mut digest).map_err(|_| Reject::Unauthorized)?;
+    // Three parts at most are signed beside the token.
+    let mut all: [&[u8]; SIGNED_MAX] = [&[]; SIGNED_MAX];
+    let Some(rest) = all.get_mut(1..=N) else {
+        return Err(Reject::Unauthorized);
+    };
+    rest.copy_from_slice(&parts);
+    let fits = tokens.iter().fold(subtle::Choice::from(0), |fits, token| {
+        // The empty ones that are left over sort to the front and add nothing.
+        all[0] = token.expose().as_bytes();
+        fits | sorted_sha1(all).as_slice().ct_eq(digest.as_slice())
+    });
+    if fits.into() {
+        Ok(Verified(Authenticity::Signature))
+    } else {
+        Err(Reject::Unauthorized)
+    }
 }
 
 /// Checks a password or a bearer token against every one that is accepted (several = rotation).
