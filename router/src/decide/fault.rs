@@ -3,6 +3,7 @@
 //! What came later is decided by the device's own count, else by its own clock, never by the order
 //! of arrival; equal counts as later. Every raised fault becomes one line of one ticket.
 
+mod known;
 mod ticket;
 
 use patchbay_message::{Fault, FaultState, MessageId, Severity, TicketId, Time};
@@ -109,12 +110,7 @@ fn word<'a>(
         .device(said.thread)
         .and_then(|device| device.faults.get(&name))
         .cloned();
-    let is_later = known
-        .as_ref()
-        .is_none_or(|known| match (sequence, known.sequence) {
-            (Some(sequence), Some(before)) => sequence >= before,
-            _ => at >= known.at,
-        });
+    let is_later = known::is_later(board, &key, known.as_ref(), (at, sequence));
     let severity = match &known {
         Some(known) => known.severity.clone(),
         None => Severity::Warning,
@@ -150,14 +146,20 @@ fn severity(said: &Severity) -> Severity {
 
 fn keep(board: &mut Board<'_>, word: &Word<'_>, state: FaultState, ticket: Option<TicketId>) {
     let before = word.known.as_ref().and_then(|known| known.ticket);
+    let ticket = ticket.or(before);
     let now = FaultNow {
         state,
         severity: word.severity.clone(),
         at: word.at,
         sequence: word.sequence,
-        ticket: ticket.or(before),
+        ticket,
+        ticket_at: newest_at(board, ticket),
     };
     device::keep(board, word.said.thread, word.name.clone(), now);
+}
+
+fn newest_at(board: &Board<'_>, ticket: Option<TicketId>) -> Option<Time> {
+    Some(board.ticket(ticket?)?.newest_at())
 }
 
 /// The fault is there, and it is news.
@@ -181,9 +183,12 @@ fn raised(board: &mut Board<'_>, word: &Word<'_>) {
     } else if let Some(known) = &word.known
         && known.ticket.is_none()
     {
+        // Of a ticket that was there others may know more than this device has told.
+        let is_ours = there_is.is_none();
         let ticket = Some(ticket);
         let known = FaultNow {
             ticket,
+            ticket_at: newest_at(board, ticket).filter(|_| is_ours),
             ..known.clone()
         };
         device::keep(board, word.said.thread, word.name.clone(), known);
@@ -211,17 +216,20 @@ fn kept_raised(board: &mut Board<'_>, word: &Word<'_>) {
 
 /// The fault is gone.
 fn cleared(board: &mut Board<'_>, word: &Word<'_>) {
-    let ticket = board.ticket_of(&word.key).filter(|row| row.state.is_open());
-    let open = ticket.map(|row| (row.id, row.cleared_at.is_some()));
-    match open {
-        Some(_) if !word.is_later && word.said.is_retained() => {}
-        Some((id, _)) if !word.is_later => ticket::cleared_late(board, word, id),
-        // Said again: nothing new.
-        Some((_, true)) => {}
-        Some((id, false)) => ticket::gone(board, word, id),
-        None => {}
+    let there_is = board
+        .ticket_of(&word.key)
+        .map(|row| (row.id, row.state.is_open(), row.cleared_at.is_some()));
+    match there_is {
+        Some((_, true, _)) if !word.is_later && word.said.is_retained() => {}
+        Some((id, true, _)) if !word.is_later => ticket::cleared_late(board, word, id),
+        // Late where nothing is open, or said again: nothing new.
+        Some((_, false, _)) if !word.is_later => {}
+        Some((_, _, true)) | None => {}
+        Some((id, true, false)) => ticket::gone(board, word, id),
+        Some((id, false, false)) => ticket::gone_after_the_end(board, word, id),
     }
     if word.is_later {
-        keep(board, word, FaultState::Cleared, open.map(|(id, _)| id));
+        let ticket = there_is.map(|(id, ..)| id);
+        keep(board, word, FaultState::Cleared, ticket);
     }
 }

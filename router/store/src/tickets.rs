@@ -153,6 +153,13 @@ impl Ticket {
         self.created_at.year()
     }
 
+    /// The newest time, by the device's clock, that it knows of its fault: when it was cleared, else
+    /// when it was raised last.
+    #[must_use]
+    pub fn newest_at(&self) -> Time {
+        self.cleared_at.unwrap_or(self.raised_at)
+    }
+
     /// What searching looks in, without regard to case in Unicode's sense: no search goes over the
     /// seams.
     pub(crate) fn folded(&self) -> String {
@@ -273,6 +280,10 @@ pub struct FaultNow {
     /// The newest ticket about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ticket: Option<TicketId>,
+    /// The newest time that ticket knew of the fault when this was kept: if it knows another one by
+    /// now, somebody else has told it since.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ticket_at: Option<Time>,
 }
 
 /// Silence as a fault: travels as `thread_hints.silence` of what a device sends.

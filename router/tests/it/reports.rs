@@ -185,6 +185,7 @@ impl Shelf {
         let device = self.devices.values().next().unwrap();
         let bare = |fault: &FaultNow| FaultNow {
             ticket: None,
+            ticket_at: None,
             ..fault.clone()
         };
         let faults = device.faults.iter();
@@ -237,7 +238,8 @@ fn start() -> Time {
     "2026-05-01T08:00:00Z".parse().unwrap()
 }
 
-fn item(n: usize, at: Time, report: &Report, counted: bool) -> Item {
+/// What the device itself, or a gateway (`by`), says of the device.
+fn item(n: usize, by: &str, at: Time, report: &Report, counted: bool) -> Item {
     let id = Uuid::from_u128(0xb000 + n as u128);
     let mut fault = json!({
         "type": "fault", "device": "f7", "code": format!("E{}", report.code), "severity": "major",
@@ -249,7 +251,7 @@ fn item(n: usize, at: Time, report: &Report, counted: bool) -> Item {
     let envelope = json!({
         "schema": 1, "type": "message", "id": id, "direction": "inbound",
         "channel": {"id": "freezers", "kind": "mqtt"}, "partition_key": "freezers:f7",
-        "received_at": start(), "authenticity": "tls", "sender": {"address": "f7"},
+        "received_at": start(), "authenticity": "tls", "sender": {"address": by},
         "content": [fault], "dedupe_key": format!("f7-{n}"),
     });
     Item::read(MessageId(id), Bytes::from(envelope.to_string()))
@@ -272,9 +274,22 @@ fn items(reports: &[Report], counted: bool) -> Vec<Item> {
     let mut at = start();
     let dated = reports.iter().enumerate().map(|(n, report)| {
         at = at.plus(std::time::Duration::from_secs(report.gap_s.into()));
-        item(n, at, report, counted)
+        item(n, "f7", at, report, counted)
     });
     dated.collect()
+}
+
+/// Each report as each of these gateways tells it: all of the first one's, then the next one's.
+fn told_by(gateways: &[&str], reports: &[Report]) -> Vec<Item> {
+    let mut told = Vec::new();
+    for by in gateways {
+        let mut at = start();
+        for report in reports {
+            at = at.plus(std::time::Duration::from_secs(report.gap_s.into()));
+            told.push(item(told.len(), by, at, report, false));
+        }
+    }
+    told
 }
 
 fn run(items: &[Item], arrival: &Arrival) -> Shelf {
@@ -352,6 +367,33 @@ proptest! {
             let waits = row.state == TicketState::PendingConfirmation;
             let is_held = row.settles_at.is_some();
             prop_assert!(is_there != waits || is_held && !waits, "{:?}", row.state);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn by_however_many_gateways_a_fault_is_told_it_has_one_ticket_that_ends_as_it_did(
+        (reports, arrival) in reports().prop_flat_map(|reports| {
+            let n = reports.len();
+            (Just(reports), arrival(n * 3))
+        })
+    ) {
+        let items = told_by(&["g1", "g2", "g3"], &reports);
+        let without_end = Arrival {
+            batches: arrival.batches.iter().map(|(size, _)| (*size, false)).collect(),
+            ..arrival
+        };
+        let shelf = run(&items, &without_end);
+        let n_raised: u32 = shelf.tickets.values().map(|row| row.n_raised).sum();
+        let raised = reports.iter().filter(|report| report.raised).count();
+        prop_assert_eq!(n_raised as usize, raised * 3, "each is told by each of them");
+        for row in shelf.tickets.values() {
+            let code = |report: &&Report| format!("E{}", report.code) == row.code;
+            let is_there = reports.iter().rfind(code).unwrap().raised;
+            prop_assert_eq!(row.cleared_at.is_none(), is_there);
+            let of_code = shelf.tickets.values().filter(|other| other.code == row.code);
+            prop_assert_eq!(of_code.count(), 1);
         }
     }
 }

@@ -177,6 +177,7 @@ pub(crate) async fn raise(
             at: then(),
             sequence: None,
             ticket: Some(id),
+            ticket_at: None,
         },
     );
     let changes = Changes {

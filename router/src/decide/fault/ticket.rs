@@ -130,7 +130,10 @@ pub(super) fn late(board: &mut Board<'_>, word: &Word<'_>, id: TicketId) {
     let state = row.state;
     row.n_raised = row.n_raised.saturating_add(1);
     row.first_raised_at = row.first_raised_at.min(word.at);
-    row.raised_at = row.raised_at.max(word.at);
+    if row.cleared_at.is_some() {
+        // Where it is raised, the newest raise is known, whatever the device's clock says of this one.
+        row.raised_at = row.raised_at.max(word.at);
+    }
     rises(row, &word.severity);
     board.tally().late += 1;
     write(
@@ -166,6 +169,17 @@ pub(super) fn gone(board: &mut Board<'_>, word: &Word<'_>, id: TicketId) {
     };
     board.shift_ticket(id, to, agent, true);
     write(board, word, id, TicketEvent::Cleared, (from, to), extra);
+}
+
+/// The fault of a ticket that has ended is gone: written down, so that no raise before it opens
+/// another ticket, whoever tells of it.
+pub(super) fn gone_after_the_end(board: &mut Board<'_>, word: &Word<'_>, id: TicketId) {
+    let Some(row) = board.ticket_mut(id) else {
+        return;
+    };
+    row.cleared_at = Some(word.at);
+    let state = row.state;
+    write(board, word, id, TicketEvent::Cleared, (state, state), None);
 }
 
 /// That the fault was gone for a while, told late: it is written down, and nothing else.

@@ -31,6 +31,7 @@ pub(crate) async fn come_back_as_they_were_written(store: &Dyn) {
         at,
         sequence,
         ticket: Some(TicketId::new()),
+        ticket_at: sequence.map(|_| at),
     };
     let full = Device {
         silent_at: Some(at.plus(Duration::from_secs(60))),
