@@ -156,10 +156,11 @@ pub(super) fn read(
     if readings.is_empty() && location.is_none() {
         return;
     }
+    let now = board.now();
     let Some(device) = board.device_mut(thread) else {
         return;
     };
-    let is_newer = device.readings_at.is_none_or(|before| at >= before);
+    let is_newer = (device.readings_at).is_none_or(|before| fault::comes_after(at, before, now));
     if is_newer || device.location.is_none() {
         device.location = location.or(device.location);
     }

@@ -1,10 +1,12 @@
 //! A fault is raised or cleared: what the device's row keeps of it, and what becomes of its ticket.
 //!
 //! What came later is decided by the device's own count, else by its own clock, never by the order
-//! of arrival; equal counts as later. Every raised fault becomes one line of one ticket.
+//! of arrival unless that clock was ahead of ours; equal counts as later. Every raised fault becomes one line of one ticket.
 
 mod known;
 mod ticket;
+
+pub(super) use known::comes_after;
 
 use patchbay_message::{Fault, FaultState, MessageId, Severity, TicketId, Time};
 use patchbay_store::FaultNow;
