@@ -135,6 +135,9 @@ pub fn settle(mut row: Ticket, now: Time) -> Option<TicketStep> {
         let mut settled = entry(&mut row, TicketEvent::Settled, now);
         moved(&mut settled, from, to);
         line = Some(settled);
+    } else {
+        // It has stayed raised: its next clear is to count at once.
+        row.n_flaps = 0;
     }
     Some(TicketStep {
         update: TicketUpdate { row, from },

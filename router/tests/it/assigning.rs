@@ -314,6 +314,7 @@ fn what_has_settled_is_to_be_confirmed_if_it_is_cleared() {
         row.state = TicketState::Processing;
         row.agent_id = Some(AgentId(Uuid::from_u128(1)));
         row.settles_at = Some(now());
+        row.n_flaps = 3;
         row.cleared_at = cleared.then(now);
         row
     };
@@ -326,6 +327,7 @@ fn what_has_settled_is_to_be_confirmed_if_it_is_cleared() {
     assert_eq!(step.update.row.state, TicketState::Processing);
     assert_eq!(step.update.row.settles_at, None);
     assert!(step.entry.is_none());
+    assert_eq!(step.update.row.n_flaps, 0, "its next clear is not held");
     let before = Time::from_ms(now().as_ms() - 1);
     assert!(assign::settle(flapping(true), before).is_none(), "not yet");
 }
