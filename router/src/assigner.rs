@@ -1,6 +1,7 @@
 //! The assigner while we hold its lease: looks at the queue when nudged and at least every second,
 //! gives conversations and tickets to agents, wakes conversations whose rest is over, and tells
-//! contacts their place. What time alone brings about for devices and tickets is in `clock`.
+//! contacts their place. What time alone brings about for tickets is in `clock`, for devices in
+//! `silences`.
 //!
 //! What it decides is guarded row by row, so that partitions may work on the same conversations at
 //! the same time; who comes too late looks again.
@@ -8,6 +9,7 @@
 mod absent;
 mod clock;
 mod nudges;
+mod silences;
 
 use std::{
     collections::HashMap,
@@ -20,7 +22,7 @@ use patchbay_store::{Changes, CommitError, Cursor, Facts, Fence, StoreError, Wan
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
-use self::{clock::Timers, nudges::Nudges};
+use self::{nudges::Nudges, silences::Teller};
 use crate::{
     assign::{Plan, Planner, Step, TicketStep, ticket_waits_since, waits_since},
     meter,
@@ -41,7 +43,8 @@ struct Assigner {
     /// Since when agents are seen offline.
     offline: HashMap<AgentId, Time>,
     lapsed_at: Option<Instant>,
-    timers: Timers,
+    /// When settled tickets and overdue answers were looked for last.
+    timed_at: Option<Instant>,
 }
 
 /// A conversation or a ticket moved.
@@ -73,17 +76,19 @@ impl From<StoreError> for Stopped {
 
 pub(crate) async fn run(shared: Arc<Shared>, fence: Fence, stop: CancellationToken) -> End {
     let _cleared = Cleared::at_the_end(&shared.options.status, PART);
+    let teller = Teller::new(shared.clone());
     let mut assigner = Assigner {
         fence,
         told: HashMap::new(),
         offline: HashMap::new(),
         lapsed_at: None,
-        timers: Timers::new(),
+        timed_at: None,
         shared,
     };
     tokio::select! {
         () = stop.cancelled() => End::Stopped,
         () = assigner.work() => End::Fenced,
+        never = teller.run() => match never {},
     }
 }
 

@@ -86,7 +86,7 @@ impl Default for RouterOptions {
             positions_max: 256,
             requeue_offline_after: None,
             silence_grace: Duration::from_secs(15),
-            silence_again: Duration::from_secs(30),
+            silence_again: Duration::from_secs(600),
             retention: Retention {
                 dedupe: DAY * 30,
                 processed: DAY * 7,

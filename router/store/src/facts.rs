@@ -52,6 +52,9 @@ pub struct Want {
     pub settled_until: Option<Time>,
     /// Devices whose `silent_at` is past by then, longest silent first, at most 256.
     pub silent_until: Option<Time>,
+    /// Only those after this one: the next page of `silent_until`. `at` is its `silent_at`, `id` its
+    /// thread.
+    pub silent_after: Option<Cursor>,
     /// Answers that are overdue by then, at most 256.
     pub overdue_until: Option<Time>,
 }

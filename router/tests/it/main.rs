@@ -15,4 +15,5 @@ mod queue;
 mod relaying;
 mod reports;
 mod routing;
+mod silences;
 mod tickets;

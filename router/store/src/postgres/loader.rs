@@ -80,6 +80,7 @@ fn is_small(want: &Want) -> bool {
         waiting_tickets_after: _,
         settled_until,
         silent_until,
+        silent_after: _,
         overdue_until,
     } = want;
     let keys = processed.len()

@@ -89,6 +89,7 @@ async fn ask(store: &SqliteStore) {
         waiting_tickets_after: Some((Severity::Major, cursor.clone())),
         settled_until: Some(time),
         silent_until: Some(time),
+        silent_after: Some(cursor.clone()),
         overdue_until: Some(time),
         ..Want::default()
     };

@@ -151,6 +151,7 @@ macro_rules! suite {
             acks_only_rise,
             that_said_nothing_yet_may_ack,
             are_silent_longest_first,
+            are_silent_page_by_page,
         ]);
         crate::conformance::suite!(@topic $open, expects, [
             are_overdue_by_their_time,

@@ -116,8 +116,13 @@ fn due<'a>(want: &'a Want, questions: &mut Vec<(Step<'a>, Take)>) {
         }));
     }
     if let Some(until) = want.silent_until {
-        let sql = select_device!("WHERE d.silent_at <= $1 ORDER BY d.silent_at LIMIT $2");
-        let params = params![until.as_ms(), i64::from(SILENT_MAX)];
+        let sql = select_device!(
+            "WHERE d.silent_at BETWEEN $3 AND $1 AND (d.silent_at, d.thread) > ($3, $4)
+             ORDER BY d.silent_at, d.thread LIMIT $2"
+        );
+        let after = want.silent_after.as_ref();
+        let (at, id) = after.map_or((i64::MIN, Uuid::nil()), |last| (last.at.as_ms(), last.id));
+        let params = params![until.as_ms(), i64::from(SILENT_MAX), at, id];
         questions.push((Step::new(sql, params), |answer, facts| {
             let silent = answer.all(rows::device)?.into_iter();
             facts.silent = silent.map(|(device, _)| device).collect();

@@ -122,10 +122,17 @@ fn due(db: &Connection, want: &Want, facts: &mut Facts) -> Result<(), Fail> {
         )?;
     }
     if let Some(until) = want.silent_until {
+        let after = want.silent_after.as_ref();
+        let (at, id) = after.map_or((i64::MIN, [0; 16]), |last| {
+            (ms(last.at), last.id.into_bytes())
+        });
         let silent = all(
             db,
-            select_device!("WHERE silent_at <= ?1 ORDER BY silent_at LIMIT ?2"),
-            params![ms(until), SILENT_MAX],
+            select_device!(
+                "WHERE silent_at <= ?1 AND (silent_at, thread) > (?3, ?4)
+                 ORDER BY silent_at, thread LIMIT ?2"
+            ),
+            params![ms(until), SILENT_MAX, at, id],
             rows::device,
         )?;
         facts.silent = silent.into_iter().map(|(device, _)| device).collect();

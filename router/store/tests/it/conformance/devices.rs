@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use patchbay_message::{FaultState, Location, Severity, ThreadId, TicketId};
-use patchbay_store::{Changes, ConversationState, Device, FaultNow, Silence, Want};
+use patchbay_store::{Changes, ConversationState, Cursor, Device, FaultNow, Silence, Want};
 use serde_json::json;
 
 use crate::world::{Dyn, Talk, device, now, talk};
@@ -130,4 +130,34 @@ pub(crate) async fn are_silent_longest_first(store: &Dyn) {
     };
     let facts = store.facts(&want).await.unwrap();
     assert_eq!(facts.silent, [rows[1].clone(), rows[0].clone()]);
+}
+
+pub(crate) async fn are_silent_page_by_page(store: &Dyn) {
+    let begun = now();
+    let at = |seconds| begun.plus(Duration::from_secs(seconds));
+    let mut rows = Vec::new();
+    // Three of them since the same moment: their order is that of their threads.
+    for (name, seconds) in [("a", 5), ("b", 5), ("c", 5), ("d", 3), ("e", 11)] {
+        let machine = talk(store, name, ConversationState::Resolved).await;
+        rows.push(Device {
+            silent_at: Some(at(seconds)),
+            ..device(&machine)
+        });
+    }
+    store.commit(saves(rows.clone())).await.unwrap();
+    rows.sort_by_key(|row| (row.silent_at, row.thread_id));
+    rows.pop();
+    for n in 0..=rows.len() {
+        let last = n.checked_sub(1).map(|last| &rows[last]);
+        let want = Want {
+            silent_until: Some(at(10)),
+            silent_after: last.map(|row| Cursor {
+                at: row.silent_at.unwrap(),
+                id: row.thread_id.0,
+            }),
+            ..Want::default()
+        };
+        let facts = store.facts(&want).await.unwrap();
+        assert_eq!(facts.silent, rows[n..], "after {n}");
+    }
 }

@@ -109,6 +109,10 @@ async fn ask(store: &Dyn, machine: &Talk, n: u32) {
         )),
         settled_until: Some(until),
         silent_until: Some(until),
+        silent_after: Some(Cursor {
+            at: until,
+            id: row.id.0,
+        }),
         overdue_until: Some(until),
         ..Want::default()
     };
