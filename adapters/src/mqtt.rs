@@ -127,6 +127,7 @@ impl Channel for Fleet {
                 let until = said.expires_at.map(|at| Await {
                     within: at.since(cx.now),
                     or_else: ReceiptState::Expired,
+                    fallback: true,
                 });
                 sent(ReceiptState::Accepted, until)
             }

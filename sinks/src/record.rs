@@ -65,6 +65,7 @@ impl Recorder {
                         external_id: external_id.clone(),
                         due: self.now.plus(awaits.within),
                         or_else: awaits.or_else,
+                        fallback: awaits.fallback,
                     });
                 }
                 changes

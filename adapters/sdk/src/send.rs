@@ -171,6 +171,9 @@ pub struct Await {
     pub within: Duration,
     /// What the message is if no answer comes: `unknown` or `expired`.
     pub or_else: ReceiptState,
+    /// Waits only as long as nobody knows better: gives way to any other wait, and ends once the
+    /// message is `sent`.
+    pub fallback: bool,
 }
 
 /// What is throttled.

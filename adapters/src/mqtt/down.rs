@@ -199,6 +199,7 @@ fn awaited(answer: &AnswerWait) -> Await {
             OrElse::Unknown => ReceiptState::Unknown,
             OrElse::Expired => ReceiptState::Expired,
         },
+        fallback: false,
     }
 }
 

@@ -178,7 +178,11 @@ pub(crate) fn publish(out: &MqttOut) -> Value {
 }
 
 pub(crate) fn awaits(awaits: &Await) -> Value {
-    json!({ "within_ms": millis(awaits.within), "or_else": awaits.or_else })
+    without_empty(json!({
+        "within_ms": millis(awaits.within),
+        "or_else": awaits.or_else,
+        "fallback": awaits.fallback.then_some(true),
+    }))
 }
 
 pub(crate) fn sent(sent: &Sent) -> Value {

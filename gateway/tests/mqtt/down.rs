@@ -10,7 +10,8 @@ use patchbay_message::{
 use patchbay_mqtt::{Packet, Publish, reason};
 use patchbay_sdk::{LiveNudge, MqttVersion};
 use patchbay_store::{
-    Changes, Contact, Desk, Journal, Lanes, MessageKind, MessageRow, Thread, Want,
+    Changes, Contact, Desk, Expect, Journal, Lanes, MessageKind, MessageRow, ReceiptWord, Thread,
+    Want,
 };
 use serde_json::json;
 
@@ -119,6 +120,47 @@ impl<'a> Talk<'a> {
                 .bus
                 .nudge(&Mailbox::Gateway(gateway.0), body.into());
         }
+    }
+
+    /// What a sink writes of a message that expires once it has nudged.
+    async fn recorded(&self, id: MessageId, expires_at: Time) {
+        let now = patchbay_message::Clock::now(&patchbay_message::SystemClock);
+        let channel = || self.channel.clone();
+        let changes = Changes {
+            sent: vec![(channel(), id.to_string(), id, 0)],
+            receipts: vec![ReceiptWord {
+                channel: channel(),
+                external_id: None,
+                message: Some(id),
+                state: ReceiptState::Accepted,
+                reason: None,
+                at: now,
+                attempts: Some(1),
+                overdue: false,
+            }],
+            expects: vec![Expect {
+                channel: channel(),
+                external_id: id.to_string(),
+                due: expires_at,
+                or_else: ReceiptState::Expired,
+                fallback: true,
+            }],
+            ..Changes::default()
+        };
+        self.world.store.commit(changes).await.unwrap();
+    }
+
+    /// The answers that are waited for.
+    async fn waits(&self) -> Vec<Expect> {
+        let want = Want {
+            overdue_until: Some(Time::from_ms(i64::MAX / 2000)),
+            ..Want::default()
+        };
+        Arc::clone(&self.world.store)
+            .facts(&want)
+            .await
+            .unwrap()
+            .overdue
     }
 
     async fn state(&self, id: MessageId, state: ReceiptState) -> MessageRow {
@@ -312,33 +354,78 @@ async fn a_device_is_sent_no_more_than_it_takes() {
     assert!(row.reason.unwrap().contains("larger"));
 }
 
+/// How a message goes to the device, which writes first, and what is waited for then.
+struct Wait {
+    qos: u8,
+    answer: bool,
+    sink_first: bool,
+}
+
+impl Wait {
+    async fn run(&self) -> (Vec<Expect>, Time, Time) {
+        let mut options = presses();
+        let rule = &mut options["down"]["text"];
+        rule["qos"] = json!(self.qos);
+        if self.answer {
+            rule["answer"] = json!({ "within": "40s", "or_else": "unknown" });
+        }
+        let world = World::new([mqtt("presses", options)]);
+        let gateway = up(&world).await;
+        let mut talk = Talk::begin(&world).await;
+        let begun = patchbay_message::Clock::now(&patchbay_message::SystemClock);
+        let expires_at = begun.plus(Duration::from_secs(600));
+        let id = talk.say("do it", Some(expires_at)).await;
+        if self.sink_first {
+            talk.recorded(id, expires_at).await;
+        }
+        let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+        device.subscribe(&[DISPLAY]).await;
+        let publish = published(device.next().await);
+        assert_eq!((publish.qos, &*publish.payload), (self.qos, &b"do it"[..]));
+        if self.qos == 1 {
+            let (id, reason) = (publish.id, 0);
+            device.put(&Packet::PubAck { id, reason }).await;
+        }
+        talk.state(id, ReceiptState::Sent).await;
+        let ended = patchbay_message::Clock::now(&patchbay_message::SystemClock);
+        if !self.sink_first {
+            talk.recorded(id, expires_at).await;
+        }
+        let waits = talk.waits().await;
+        assert!(waits.iter().all(|one| one.external_id == id.to_string()));
+        (waits, begun, ended)
+    }
+}
+
 #[tokio::test]
-async fn an_answer_that_is_awaited_is_expected_from_the_puback_on() {
-    let mut options = presses();
-    options["down"]["text"]["answer"] = json!({ "within": "1s", "or_else": "expired" });
-    let world = World::new([mqtt("presses", options)]);
-    let gateway = up(&world).await;
-    let mut talk = Talk::begin(&world).await;
-    let id = talk.say("do it", None).await;
-    let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
-    device.subscribe(&[DISPLAY]).await;
-    let publish = published(device.next().await);
-    device
-        .put(&Packet::PubAck {
-            id: publish.id,
-            reason: 0,
-        })
-        .await;
-    talk.state(id, ReceiptState::Sent).await;
-    let want = Want {
-        overdue_until: Some(Time::from_ms(i64::MAX / 2000)),
-        ..Want::default()
-    };
-    let facts = Arc::clone(&world.store).facts(&want).await.unwrap();
-    let expected: Vec<_> = facts
-        .overdue
-        .iter()
-        .map(|one| one.external_id.clone())
-        .collect();
-    assert_eq!(expected, [id.to_string()]);
+async fn an_answer_is_waited_for_as_long_as_its_rule_says() {
+    let within = Duration::from_secs(40);
+    for (qos, sink_first) in [(0, false), (0, true), (1, false), (1, true)] {
+        let wait = Wait {
+            qos,
+            answer: true,
+            sink_first,
+        };
+        let (waits, begun, ended) = wait.run().await;
+        let case = format!("QoS {qos}, sink first: {sink_first}");
+        let [wait] = &waits[..] else {
+            panic!("{case}: {waits:?}");
+        };
+        assert_eq!(wait.or_else, ReceiptState::Unknown, "{case}");
+        let due = begun.plus(within)..=ended.plus(within);
+        assert!(due.contains(&wait.due), "{case}: {wait:?}");
+    }
+}
+
+#[tokio::test]
+async fn what_nobody_acknowledges_is_sent_and_never_expires() {
+    for sink_first in [false, true] {
+        let wait = Wait {
+            qos: 0,
+            answer: false,
+            sink_first,
+        };
+        let (waits, ..) = wait.run().await;
+        assert_eq!(waits, [], "sink first: {sink_first}");
+    }
 }

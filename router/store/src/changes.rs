@@ -238,8 +238,8 @@ pub struct ReceiptWord {
     pub attempts: Option<u32>,
     /// No answer came in time: such a word also takes the place of `accepted` and `sent`, though
     /// `unknown` by itself would not. It ranks as [`ReceiptState::Failed`]; what it wrote gives way to
-    /// later words by its own rank. It ends the wait, and is ignored if by now an answer is waited for
-    /// that is due after `at`.
+    /// later words by its own rank. It ends the wait, and is ignored unless an answer is waited for
+    /// that is due by `at`: since it was decided the answer may have come, or has until later.
     pub overdue: bool,
 }
 
@@ -252,15 +252,37 @@ impl ReceiptWord {
         }
     }
 
-    /// Whether no answer is waited for after it.
-    pub(crate) fn ends_the_wait(&self) -> bool {
-        self.overdue || is_last(&self.state)
+    /// Which waits are over after it.
+    pub(crate) fn ends(&self) -> Option<Ends> {
+        match self.overdue {
+            true => Some(Ends::All),
+            false => Ends::by(&self.state),
+        }
     }
 }
 
-/// Whether it is an answer: nothing more has to come.
-pub(crate) fn is_last(state: &ReceiptState) -> bool {
-    state.rank() >= ReceiptState::Failed.rank()
+/// Which waits are over once something is known of what is waited for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Ends {
+    /// Those that nobody needs who knows that much.
+    Fallbacks,
+    /// It is an answer: nothing more has to come.
+    All,
+}
+
+impl Ends {
+    pub(crate) fn by(state: &ReceiptState) -> Option<Self> {
+        match state.rank() {
+            rank if rank >= ReceiptState::Failed.rank() => Some(Self::All),
+            rank if rank >= ReceiptState::Sent.rank() => Some(Self::Fallbacks),
+            _ => None,
+        }
+    }
+
+    /// Whether one is over.
+    pub(crate) fn is_for(self, fallback: bool) -> bool {
+        fallback || self == Self::All
+    }
 }
 
 /// Everything up to these numbers was delivered or read by the contact. Outbound messages of the

@@ -306,7 +306,8 @@ impl Silence {
 }
 
 /// An answer is expected on what was sent: upsert by (channel, external id). Any word on it that is
-/// `delivered`, `read`, `failed` or `expired` ends the wait.
+/// `delivered`, `read`, `failed` or `expired` ends the wait. Only a fallback does not take the place
+/// of what is waited for already, unless that is a fallback too.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expect {
     /// Channel.
@@ -317,6 +318,9 @@ pub struct Expect {
     pub due: Time,
     /// What it is if no answer comes: `unknown` or `expired`.
     pub or_else: ReceiptState,
+    /// Waits only as long as nobody knows better: `sent` ends it too, and any other wait takes its
+    /// place, whichever comes first.
+    pub fallback: bool,
 }
 
 /// Which tickets.

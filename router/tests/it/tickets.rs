@@ -310,6 +310,7 @@ async fn an_answer_that_does_not_come_in_time_is_said_to_be_missing() {
             external_id: "c-1".into(),
             due,
             or_else: ReceiptState::Unknown,
+            fallback: false,
         }],
         ..Changes::default()
     };

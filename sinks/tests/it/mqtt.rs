@@ -63,6 +63,7 @@ impl Channel for Fleet {
                     awaits: Some(Await {
                         within: Duration::from_secs(1),
                         or_else: ReceiptState::Expired,
+                        fallback: false,
                     }),
                 }]))
             }

@@ -36,6 +36,14 @@ struct Entry {
     counts: bool,
 }
 
+/// What is to be written down of messages.
+#[derive(Default)]
+struct Notes {
+    words: Vec<ReceiptWord>,
+    /// The answers that are expected now.
+    expects: Vec<Expect>,
+}
+
 /// What becomes of a row.
 enum Offer {
     /// It is not for the device, or over.
@@ -107,7 +115,7 @@ impl Line {
         }
         self.begin_down().await;
         let store = std::sync::Arc::clone(&self.listener.shared.ingress.store);
-        let mut words = Vec::new();
+        let mut notes = Notes::default();
         'reading: while let Some(down) = &self.down {
             let room = down.window.saturating_sub(down.n_unacked());
             let limit = u32::try_from(room.min(PAGE)).expect("a page is small");
@@ -124,7 +132,7 @@ impl Line {
             };
             let n_rows = rows.len();
             for row in rows {
-                if !self.offer(row, &mut words) {
+                if !self.offer(row, &mut notes) {
                     break 'reading;
                 }
             }
@@ -133,12 +141,12 @@ impl Line {
                 break;
             }
         }
-        self.note(words, Vec::new()).await;
+        self.note(notes).await;
         Ok(())
     }
 
     /// Sends one row, or not; false if it and what follows have to wait.
-    fn offer(&mut self, row: MessageRow, words: &mut Vec<ReceiptWord>) -> bool {
+    fn offer(&mut self, row: MessageRow, notes: &mut Notes) -> bool {
         let (seq, message) = (row.thread_seq.unwrap_or_default(), row.id);
         let mut offer = self.judge(row);
         let mut entry = Entry {
@@ -154,15 +162,20 @@ impl Line {
                 Err(why) => Offer::Word(ReceiptState::Failed, why),
             };
             if entry.id == 0 && matches!(offer, Offer::Skip) {
-                // With QoS 0 there is nothing to wait for.
-                words.push(self.word(message, ReceiptState::Sent, None));
+                // With QoS 0 the device acknowledges nothing; it may still answer.
+                notes
+                    .words
+                    .push(self.word(message, ReceiptState::Sent, None));
+                let awaits = entry.awaits.take();
+                notes.expects.extend(awaits.map(|one| self.expected(one)));
             }
         }
         match offer {
             Offer::Wait => return false,
             Offer::Word(state, why) => {
                 meter::sent(&self.listener.channel.id, outcome(&state));
-                words.push(self.word(message, state, Some(why.to_owned())));
+                let word = self.word(message, state, Some(why.to_owned()));
+                notes.words.push(word);
             }
             Offer::Skip | Offer::Send(_) => {}
         }
@@ -284,7 +297,7 @@ impl Line {
         };
         entry.id = 0;
         let (message, awaits) = (entry.message, entry.awaits.take());
-        let mut expects = Vec::new();
+        let mut notes = Notes::default();
         let word = if reason >= 0x80 {
             meter::sent(channel, "refused");
             let why = format!("the device refuses it with reason {reason:#04x}");
@@ -293,37 +306,44 @@ impl Line {
             meter::sent(channel, "acked");
             match awaits {
                 None => self.word(message, ReceiptState::Delivered, None),
-                Some((external_id, awaits)) => {
-                    expects.push(Expect {
-                        channel: channel.clone(),
-                        external_id,
-                        due: self.now().plus(awaits.within),
-                        or_else: awaits.or_else,
-                    });
+                Some(awaits) => {
+                    notes.expects.push(self.expected(awaits));
                     self.word(message, ReceiptState::Sent, None)
                 }
             }
         };
-        self.note(vec![word], expects).await;
+        notes.words.push(word);
+        self.note(notes).await;
         self.pump().await
     }
 
     /// Hands over what is to be written down.
-    async fn note(&mut self, words: Vec<ReceiptWord>, expects: Vec<Expect>) {
+    async fn note(&mut self, notes: Notes) {
         let Some(down) = &mut self.down else {
             return;
         };
         let through = down.settle();
-        if through.is_none() && words.is_empty() {
+        if through.is_none() && notes.words.is_empty() {
             return;
         }
         let ack = Ack {
             thread: self.thread,
             through: through.unwrap_or_default(),
-            words,
-            expects,
+            words: notes.words,
+            expects: notes.expects,
         };
         self.listener.shared.acks.write(ack).await;
+    }
+
+    /// From now on the device has its time to answer.
+    fn expected(&self, (external_id, awaits): (String, Await)) -> Expect {
+        Expect {
+            channel: self.listener.channel.id.clone(),
+            external_id,
+            due: self.now().plus(awaits.within),
+            or_else: awaits.or_else,
+            fallback: awaits.fallback,
+        }
     }
 
     fn word(&self, message: MessageId, state: ReceiptState, reason: Option<String>) -> ReceiptWord {

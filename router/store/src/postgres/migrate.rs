@@ -18,6 +18,10 @@ const STEPS: &[(&str, &str)] = &[
         "tickets",
         include_str!("../../migrations/postgres/0002_tickets.sql"),
     ),
+    (
+        "fallbacks",
+        include_str!("../../migrations/postgres/0003_fallbacks.sql"),
+    ),
 ];
 
 /// Names our advisory locks among those of the database: "PBAY". The second half of the key is the

@@ -76,7 +76,6 @@ pub(super) fn load<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Places {
             params![channels.clone(), externals.clone()],
         ));
     }
-    places.due = expects::load(group, plan);
     seen(group, plan, &mut places);
     if !ids.is_empty() || !keys.is_empty() {
         let ids: Vec<Uuid> = ids.into_iter().collect();
@@ -99,6 +98,8 @@ pub(super) fn load<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Places {
             params![ids, channels, externals],
         ));
     }
+    // Once the messages are locked: who ends a wait by a word on the message has that lock only.
+    places.due = expects::load(group, plan);
     places
 }
 

@@ -18,6 +18,10 @@ const STEPS: &[(&str, &str)] = &[
         "tickets",
         include_str!("../../migrations/sqlite/0002_tickets.sql"),
     ),
+    (
+        "fallbacks",
+        include_str!("../../migrations/sqlite/0003_fallbacks.sql"),
+    ),
 ];
 
 /// "PBAY": says in the file's header that it is ours.

@@ -140,6 +140,7 @@ async fn write(store: &SqliteStore) {
             external_id: "x".to_owned(),
             due: time,
             or_else: ReceiptState::Unknown,
+            fallback: false,
         }],
         receipts: vec![ReceiptWord {
             channel: web,

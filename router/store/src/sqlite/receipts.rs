@@ -45,7 +45,7 @@ pub(super) fn write(db: &Connection, changes: &Changes, now: Time) -> Result<Ros
         expects::wait(db, row)?;
     }
     for word in &changes.receipts {
-        if expects::is_early(db, word)? {
+        if expects::is_void(db, word)? {
             continue;
         }
         if let Some(message) = word.message {
@@ -54,8 +54,8 @@ pub(super) fn write(db: &Connection, changes: &Changes, now: Time) -> Result<Ros
         if let Some(external_id) = &word.external_id {
             provider_word(db, external_id, word, now, &mut rose)?;
         }
-        if word.ends_the_wait() {
-            expects::end(db, word)?;
+        if let Some(which) = word.ends() {
+            expects::end(db, word, which)?;
         }
     }
     for seen in &changes.seen {

@@ -161,6 +161,9 @@ macro_rules! suite {
             overdue_takes_the_place_of_sent,
             overdue_leaves_an_answer_alone,
             overdue_is_ignored_if_it_is_waited_longer,
+            overdue_is_ignored_if_it_is_waited_no_more,
+            fallbacks_give_way_whichever_comes_first,
+            fallbacks_end_with_sent,
             late_answers_are_heard,
             of_parts_add_up,
         ]);

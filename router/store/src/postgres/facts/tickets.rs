@@ -130,7 +130,7 @@ fn due<'a>(want: &'a Want, questions: &mut Vec<(Step<'a>, Take)>) {
         }));
     }
     if let Some(until) = want.overdue_until {
-        let sql = "SELECT channel, external_id, due, or_else FROM expect
+        let sql = "SELECT channel, external_id, due, or_else, fallback FROM expect
              WHERE due <= $1 ORDER BY due LIMIT $2";
         let params = params![until.as_ms(), i64::from(OVERDUE_MAX)];
         questions.push((Step::new(sql, params), |answer, facts| {

@@ -7,7 +7,7 @@ use patchbay_message::{MessageId, ReceiptState, Time};
 use super::model::{Message, Part};
 use crate::{
     Expect, ReceiptWord,
-    changes::is_last,
+    changes::Ends,
     postgres::{
         apply::{Group, Plan},
         error::Fail,
@@ -20,10 +20,19 @@ type Key = (String, String);
 /// What is waited for after a commit.
 #[derive(Default)]
 pub(super) struct Expects {
-    /// Until when an answer was waited for, of what a word says to be overdue.
-    due: BTreeMap<Key, Time>,
-    /// What is waited for from now on, and what is no more.
-    changed: BTreeMap<Key, Option<(Time, ReceiptState)>>,
+    /// Until when an answer was waited for, of what a word says to be overdue; and whether that was
+    /// a fallback.
+    due: BTreeMap<Key, (Time, bool)>,
+    /// What was waited for before and is no more.
+    ended: BTreeMap<Key, Ends>,
+    /// What is waited for from now on.
+    begun: BTreeMap<Key, Wait>,
+}
+
+struct Wait {
+    due: Time,
+    or_else: ReceiptState,
+    fallback: bool,
 }
 
 /// Loads until when answers are waited for, if a word says that they are overdue.
@@ -37,7 +46,7 @@ pub(super) fn load<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Option<usize> {
         return None;
     }
     Some(plan.add(
-        "SELECT e.channel, e.external_id, e.due
+        "SELECT e.channel, e.external_id, e.due, e.fallback
          FROM unnest($1::text[], $2::text[]) w(channel, external_id)
          JOIN expect e ON e.channel = w.channel AND e.external_id = w.external_id",
         params![
@@ -49,12 +58,12 @@ pub(super) fn load<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Option<usize> {
 
 impl Expects {
     pub(super) fn take(&mut self, answer: &Answer) -> Result<(), Fail> {
-        let found = answer.all(|c| Ok(((c.get()?, c.get()?), c.time()?)))?;
+        let found = answer.all(|c| Ok(((c.get()?, c.get()?), (c.time()?, c.get()?))))?;
         self.due = found.into_iter().collect();
         Ok(())
     }
 
-    /// Waits, unless the answer was faster.
+    /// Waits, unless the answer was faster, or somebody who knows better waits.
     pub(super) fn wait(
         &mut self,
         row: &Expect,
@@ -68,68 +77,93 @@ impl Expects {
             part.and_then(|part| part.state.as_ref()),
             message.and_then(|message| message.state.as_ref()),
         ];
-        if !said.into_iter().flatten().any(is_last) {
-            self.changed
-                .insert(key, Some((row.due, row.or_else.clone())));
+        let ends = said.into_iter().flatten().filter_map(Ends::by).max();
+        let is_over = ends.is_some_and(|which| which.is_for(row.fallback));
+        let gives_way = row.fallback && self.begun.get(&key).is_some_and(|wait| !wait.fallback);
+        if !is_over && !gives_way {
+            let wait = Wait {
+                due: row.due,
+                or_else: row.or_else.clone(),
+                fallback: row.fallback,
+            };
+            self.begun.insert(key, wait);
         }
     }
 
-    /// Whether the word says that an answer did not come which by now has until later.
-    pub(super) fn is_early(&self, word: &ReceiptWord) -> bool {
-        let Some(external_id) = word.external_id.as_ref().filter(|_| word.overdue) else {
+    /// Whether the word says that an answer did not come which by now is not waited for, or has
+    /// until later.
+    pub(super) fn is_void(&self, word: &ReceiptWord) -> bool {
+        if !word.overdue {
             return false;
+        }
+        let Some(external_id) = &word.external_id else {
+            return true;
         };
         let key = (word.channel.to_string(), external_id.clone());
-        let due = match self.changed.get(&key) {
-            Some(changed) => changed.as_ref().map(|(due, _)| *due),
-            None => self.due.get(&key).copied(),
+        let ended = self.ended.get(&key);
+        let before = (self.due.get(&key))
+            .filter(|(_, fallback)| !ended.is_some_and(|which| which.is_for(*fallback)));
+        let waits = match (self.begun.get(&key), before) {
+            // It gives way when it is written.
+            (Some(begun), Some((due, false))) if begun.fallback => Some(*due),
+            (Some(begun), _) => Some(begun.due),
+            (None, before) => before.map(|(due, _)| *due),
         };
-        due.is_some_and(|due| due > word.at)
+        waits.is_none_or(|due| due > word.at)
     }
 
     /// Waits no more for what the word is on: a part, or every part of a message.
-    pub(super) fn end(&mut self, word: &ReceiptWord, parts: &BTreeMap<Key, Part>) {
+    pub(super) fn end(&mut self, word: &ReceiptWord, which: Ends, parts: &BTreeMap<Key, Part>) {
         if let Some(external_id) = &word.external_id {
-            let key = (word.channel.to_string(), external_id.clone());
-            self.changed.insert(key, None);
+            self.end_one((word.channel.to_string(), external_id.clone()), which);
         }
         if let Some(message) = word.message {
             let of_it = parts.iter().filter(|(_, p)| p.message == Some(message));
-            self.changed
-                .extend(of_it.map(|(key, _)| (key.clone(), None)));
+            for (key, _) in of_it {
+                self.end_one(key.clone(), which);
+            }
         }
     }
 
+    fn end_one(&mut self, key: Key, which: Ends) {
+        let begun = self.begun.get(&key);
+        if begun.is_some_and(|wait| which.is_for(wait.fallback)) {
+            self.begun.remove(&key);
+        }
+        let ended = self.ended.entry(key).or_insert(which);
+        *ended = which.max(*ended);
+    }
+
+    /// First what ended, so that what began after it is left.
     pub(super) fn write(&self, steps: &mut Vec<Step<'static>>) {
-        let ended = || self.changed.iter().filter(|(_, wait)| wait.is_none());
-        if ended().next().is_some() {
+        let ended: Vec<_> = self.ended.iter().collect();
+        if !ended.is_empty() {
             steps.push(Step::new(
-                "DELETE FROM expect e USING unnest($1::text[], $2::text[]) w(channel, external_id)
-                 WHERE e.channel = w.channel AND e.external_id = w.external_id",
+                "DELETE FROM expect e
+                 USING unnest($1::text[], $2::text[], $3::bool[]) w(channel, external_id, every)
+                 WHERE e.channel = w.channel AND e.external_id = w.external_id
+                     AND (w.every OR e.fallback)",
                 params![
-                    ended()
-                        .map(|((channel, _), _)| channel.clone())
-                        .collect::<Vec<_>>(),
-                    ended().map(|((_, id), _)| id.clone()).collect::<Vec<_>>(),
+                    column(&ended, |((channel, _), _)| channel.clone()),
+                    column(&ended, |((_, id), _)| id.clone()),
+                    column(&ended, |(_, which)| **which == Ends::All),
                 ],
             ));
         }
-        let begun: Vec<_> = self
-            .changed
-            .iter()
-            .filter_map(|(key, wait)| Some((key, wait.as_ref()?)))
-            .collect();
+        let begun: Vec<_> = self.begun.iter().collect();
         if !begun.is_empty() {
             steps.push(Step::new(
-                "INSERT INTO expect (channel, external_id, due, or_else)
-                 SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[])
+                "INSERT INTO expect AS e (channel, external_id, due, or_else, fallback)
+                 SELECT * FROM unnest($1::text[], $2::text[], $3::int8[], $4::text[], $5::bool[])
                  ON CONFLICT (channel, external_id) DO UPDATE SET due = excluded.due,
-                     or_else = excluded.or_else",
+                     or_else = excluded.or_else, fallback = excluded.fallback
+                 WHERE e.fallback OR NOT excluded.fallback",
                 params![
                     column(&begun, |((channel, _), _)| channel.clone()),
                     column(&begun, |((_, id), _)| id.clone()),
-                    column(&begun, |(_, (due, _))| due.as_ms()),
-                    column(&begun, |(_, (_, or_else))| or_else.as_str().to_owned()),
+                    column(&begun, |(_, wait)| wait.due.as_ms()),
+                    column(&begun, |(_, wait)| wait.or_else.as_str().to_owned()),
+                    column(&begun, |(_, wait)| wait.fallback),
                 ],
             ));
         }

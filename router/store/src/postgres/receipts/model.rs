@@ -76,7 +76,7 @@ impl Model {
             self.expects.wait(row, &self.parts, &self.messages);
         }
         for word in &changes.receipts {
-            if self.expects.is_early(word) {
+            if self.expects.is_void(word) {
                 continue;
             }
             if let Some(message) = word.message {
@@ -85,8 +85,8 @@ impl Model {
             if let Some(external_id) = &word.external_id {
                 self.provider_word(external_id, word, &mut rose);
             }
-            if word.ends_the_wait() {
-                self.expects.end(word, &self.parts);
+            if let Some(which) = word.ends() {
+                self.expects.end(word, which, &self.parts);
             }
         }
         for seen in &changes.seen {

@@ -113,12 +113,13 @@ pub(in crate::postgres) fn device(c: &mut Columns<'_>) -> Result<(Device, u64), 
     Ok((device, c.number()?))
 }
 
-/// `channel, external_id, due, or_else`.
+/// `channel, external_id, due, or_else, fallback`.
 pub(in crate::postgres) fn expect(c: &mut Columns<'_>) -> Result<Expect, Fail> {
     Ok(Expect {
         channel: c.channel()?,
         external_id: c.get()?,
         due: c.time()?,
         or_else: ReceiptState::from(c.get::<&str>()?),
+        fallback: c.get()?,
     })
 }

@@ -42,7 +42,7 @@ macro_rules! select_device {
 macro_rules! select_expect {
     ($tail:literal) => {
         concat!(
-            "SELECT channel, external_id, due, or_else FROM expect ",
+            "SELECT channel, external_id, due, or_else, fallback FROM expect ",
             $tail
         )
     };
@@ -120,5 +120,6 @@ pub(in crate::sqlite) fn expect(c: &mut Columns<'_, '_>) -> Result<Expect, Fail>
         external_id: c.get()?,
         due: c.time()?,
         or_else: ReceiptState::from(c.get::<String>()?.as_str()),
+        fallback: c.get()?,
     })
 }

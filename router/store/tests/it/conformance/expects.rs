@@ -53,6 +53,15 @@ fn expect(external_id: &str, due: Time, or_else: ReceiptState) -> Expect {
         external_id: external_id.to_owned(),
         due,
         or_else,
+        fallback: false,
+    }
+}
+
+/// One of those that know least.
+fn fallback(external_id: &str, due: Time) -> Expect {
+    Expect {
+        fallback: true,
+        ..expect(external_id, due, ReceiptState::Expired)
     }
 }
 
@@ -229,13 +238,104 @@ pub(crate) async fn overdue_is_ignored_if_it_is_waited_longer(store: &Dyn) {
     assert_eq!(due(store, second).await, []);
 }
 
+/// Whoever found it overdue was slower than what ended the wait.
+pub(crate) async fn overdue_is_ignored_if_it_is_waited_no_more(store: &Dyn) {
+    let row = sent(store, &["x"]).await;
+    let at = now();
+    let late = say(store, vec![overdue("x", ReceiptState::Expired, at)]).await;
+    assert_eq!(late, Committed::default());
+    assert_eq!(state(store, row.id).await, ReceiptState::Sent);
+    // Also one that is ended by the commit before it in the same breath.
+    let talk = talk(store, "press-8", ConversationState::Resolved).await;
+    let row = outbound(&talk.conversation, 1);
+    let changes = Changes {
+        messages: vec![row.clone()],
+        sent: vec![(web(), "y".to_owned(), row.id, 0)],
+        expects: vec![fallback("y", at)],
+        ..Changes::default()
+    };
+    store.commit(changes).await.unwrap();
+    let own = ReceiptWord {
+        external_id: None,
+        message: Some(row.id),
+        ..word("", ReceiptState::Sent)
+    };
+    let said = say(store, vec![own, overdue("y", ReceiptState::Expired, at)]).await;
+    assert_eq!(said.delivered, [(row.id, ReceiptState::Sent)]);
+}
+
+pub(crate) async fn fallbacks_give_way_whichever_comes_first(store: &Dyn) {
+    let (soon, far) = (in_seconds(30), in_seconds(600));
+    let better = expect("x", soon, ReceiptState::Unknown);
+    wait(store, vec![better.clone()]).await;
+    wait(store, vec![fallback("x", far)]).await;
+    assert_eq!(due(store, far).await, [better], "the fallback was later");
+
+    let later = expect("y", far, ReceiptState::Unknown);
+    wait(store, vec![fallback("y", soon)]).await;
+    wait(store, vec![later.clone()]).await;
+    assert_eq!(due(store, soon).await.len(), 1, "the fallback was first");
+    assert_eq!(due(store, far).await.last(), Some(&later));
+
+    let both = vec![expect("z", far, ReceiptState::Unknown), fallback("z", soon)];
+    wait(store, both).await;
+    assert_eq!(due(store, soon).await.len(), 1, "in one commit too");
+
+    let newer = fallback("u", far);
+    wait(store, vec![fallback("u", soon)]).await;
+    wait(store, vec![newer.clone()]).await;
+    assert_eq!(due(store, far).await.len(), 4);
+    assert!(due(store, far).await.contains(&newer), "among themselves");
+}
+
+/// A fallback is over once it is known that the message went out; what knows better is not.
+pub(crate) async fn fallbacks_end_with_sent(store: &Dyn) {
+    let far = in_seconds(600);
+    for (n, (state, ends)) in [
+        (ReceiptState::Unknown, false),
+        (ReceiptState::Accepted, false),
+        (ReceiptState::Sent, true),
+        (ReceiptState::Failed, true),
+        (ReceiptState::Delivered, true),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let talk = talk(store, state.as_str(), ConversationState::Resolved).await;
+        let row = outbound(&talk.conversation, 1);
+        let own = ReceiptWord {
+            external_id: None,
+            message: Some(row.id),
+            ..word("", state.clone())
+        };
+        let by_part = format!("part-{n}");
+        let of_message = format!("message-{n}");
+        let join = Changes {
+            messages: vec![row.clone()],
+            sent: vec![(web(), of_message.clone(), row.id, 0)],
+            ..Changes::default()
+        };
+        store.commit(join).await.unwrap();
+        let waits = vec![fallback(&by_part, far), fallback(&of_message, far)];
+        wait(store, waits.clone()).await;
+        assert_eq!(due(store, far).await.len(), 2);
+        say(store, vec![word(&by_part, state.clone()), own]).await;
+        assert_eq!(due(store, far).await.is_empty(), ends, "{state}");
+        wait(store, waits).await;
+        let begun = due(store, far).await.len();
+        assert_eq!(begun, if ends { 0 } else { 2 }, "begun after {state}");
+        say(store, vec![word(&by_part, ReceiptState::Read)]).await;
+        say(store, vec![word(&of_message, ReceiptState::Read)]).await;
+    }
+}
+
 pub(crate) async fn late_answers_are_heard(store: &Dyn) {
     let row = sent(store, &["x"]).await;
-    say(store, vec![overdue("x", ReceiptState::Unknown, now())]).await;
+    let at = now();
+    wait(store, vec![expect("x", at, ReceiptState::Unknown)]).await;
+    say(store, vec![overdue("x", ReceiptState::Unknown, at)]).await;
     let failed = say(store, vec![word("x", ReceiptState::Failed)]).await;
     assert_eq!(failed.delivered, [(row.id, ReceiptState::Failed)]);
-    let again = say(store, vec![overdue("x", ReceiptState::Unknown, now())]).await;
-    assert_eq!(again.delivered, []);
     let done = say(store, vec![word("x", ReceiptState::Delivered)]).await;
     assert_eq!(done.delivered, [(row.id, ReceiptState::Delivered)]);
 }
@@ -244,7 +344,9 @@ pub(crate) async fn of_parts_add_up(store: &Dyn) {
     let row = sent(store, &["p0", "p1"]).await;
     let answered = say(store, vec![word("p0", ReceiptState::Delivered)]).await;
     assert_eq!(answered.delivered, [], "the other part is on its way");
-    let missing = say(store, vec![overdue("p1", ReceiptState::Unknown, now())]).await;
+    let at = now();
+    wait(store, vec![expect("p1", at, ReceiptState::Unknown)]).await;
+    let missing = say(store, vec![overdue("p1", ReceiptState::Unknown, at)]).await;
     assert_eq!(missing.delivered, [(row.id, ReceiptState::Unknown)]);
     let late = say(store, vec![word("p1", ReceiptState::Read)]).await;
     assert_eq!(late.delivered, [(row.id, ReceiptState::Delivered)]);

@@ -141,6 +141,7 @@ async fn ask(store: &Dyn, machine: &Talk, n: u32) {
             external_id: n.to_string(),
             due: until,
             or_else: ReceiptState::Unknown,
+            fallback: false,
         }],
         receipts: vec![word],
         ..Changes::default()
