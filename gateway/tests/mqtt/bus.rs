@@ -17,6 +17,7 @@ pub(crate) struct Moody {
     pub(crate) inner: Arc<EmbeddedBus>,
     fails: AtomicBool,
     holds: watch::Sender<bool>,
+    is_dumb: AtomicBool,
 }
 
 impl Moody {
@@ -25,12 +26,18 @@ impl Moody {
             inner,
             fails: AtomicBool::new(false),
             holds: watch::Sender::new(false),
+            is_dumb: AtomicBool::new(false),
         })
     }
 
     /// From now on every publish fails, or none does.
     pub(crate) fn fail(&self, fails: bool) {
         self.fails.store(fails, Ordering::SeqCst);
+    }
+
+    /// From now on every nudge is lost, or none is.
+    pub(crate) fn lose_nudges(&self, loses: bool) {
+        self.is_dumb.store(loses, Ordering::SeqCst);
     }
 
     /// From now on every publish waits, or none does.
@@ -55,7 +62,9 @@ impl Bus for Moody {
     }
 
     fn nudge(&self, mailbox: &Mailbox, body: Bytes) {
-        self.inner.nudge(mailbox, body);
+        if !self.is_dumb.load(Ordering::SeqCst) {
+            self.inner.nudge(mailbox, body);
+        }
     }
 
     async fn mailbox(&self, mailbox: Mailbox) -> Result<mpsc::Receiver<Bytes>, BusError> {

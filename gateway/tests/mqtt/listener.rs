@@ -206,6 +206,29 @@ async fn a_will_is_void_after_a_goodbye_and_waits_for_its_delay() {
 }
 
 #[tokio::test]
+async fn a_will_is_void_once_the_device_was_back_even_if_it_left_again() {
+    let world = World::new([mqtt("presses", presses())]);
+    let gateway = world.gateway().await;
+    let at = gateway.address();
+    let with_will = |name: &str, payload: &str| {
+        let mut connect = hello(MqttVersion::V5, name);
+        connect.will = Some(will(&format!("factory/{name}/say"), payload, 1));
+        connect
+    };
+    let (breaks, _) = Device::greet(at, with_will("press-1", "first will")).await;
+    drop(breaks);
+    let mut back = Device::connect(at, MqttVersion::V5, "press-1").await;
+    back.put(&Packet::Disconnect { reason: 0 }).await;
+    back.rest().await;
+    // The will of a later connection takes the place of an earlier one's.
+    for payload in ["older", "newer"] {
+        let (breaks, _) = Device::greet(at, with_will("press-2", payload)).await;
+        drop(breaks);
+    }
+    assert_eq!(world.texts(1).await, ["press-2: newer"]);
+}
+
+#[tokio::test]
 async fn a_gateway_that_stops_acknowledges_what_is_under_way_and_publishes_no_will() {
     let world = World::new([mqtt("presses", presses())]);
     let gateway = world.gateway().await;

@@ -45,6 +45,26 @@ async fn the_later_connection_stays_at_another_gateway_too() {
 }
 
 #[tokio::test]
+async fn a_device_that_is_at_another_gateway_by_now_has_no_will() {
+    let world = World::new([mqtt("presses", presses())]);
+    let (first, second) = (world.gateway().await, world.gateway().await);
+    let with_will = |name: &str, delay| {
+        let mut connect = hello(MqttVersion::V5, name);
+        connect.will = Some(will(&format!("factory/{name}/say"), "gone", delay));
+        connect
+    };
+    // Nobody tells the first gateway.
+    world.bus.lose_nudges(true);
+    let (older, _) = Device::greet(first.address(), with_will("press-1", 0)).await;
+    let mut later = Device::connect(second.address(), MqttVersion::V5, "press-1").await;
+    drop(older);
+    let (other, _) = Device::greet(first.address(), with_will("press-2", 1)).await;
+    drop(other);
+    assert_eq!(world.texts(1).await, ["press-2: gone"]);
+    later.say("factory/press-1/say", "here").await;
+}
+
+#[tokio::test]
 async fn a_client_id_alone_takes_over_nothing() {
     let world = World::new([mqtt("presses", presses())]);
     let gateway = world.gateway().await;

@@ -31,7 +31,8 @@ const FOREIGN_MAX: u32 = 10;
 /// What is left of a device whose connection broke.
 pub(super) struct Departed {
     pub(super) session: Session,
-    pub(super) thread: ThreadId,
+    /// Kept until the will is published: whoever takes it makes the will void.
+    pub(super) place: Place,
     pub(super) will: Will,
 }
 
@@ -321,7 +322,7 @@ impl Line {
         let will = self.will.take().filter(|_| will)?;
         Some(Departed {
             session: self.session,
-            thread: self.thread,
+            place: self.place,
             will: *will,
         })
     }

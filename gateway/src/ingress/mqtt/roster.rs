@@ -1,6 +1,6 @@
 //! Who is connected to the listeners of this gateway: one connection per device. Whoever comes later
 //! with the same credentials takes over; how often is bounded, so that two that fight for one name
-//! wear out nobody else.
+//! wear out nobody else. A device that has gone keeps its place while its will waits.
 //!
 //! A client id by itself takes over nothing: it is the device's own word, and another device could
 //! say the same.
@@ -40,11 +40,11 @@ struct Seat {
 /// A device's place; dropping it leaves.
 pub(super) struct Place {
     shared: Arc<super::Shared>,
-    thread: ThreadId,
+    pub(super) thread: ThreadId,
     id: u64,
     /// By our clock: of two connections at two gateways, the later one stays.
     pub(super) since: Time,
-    /// Cancelled when another connection of the device takes over.
+    /// Cancelled when a later connection of the device takes it.
     pub(super) kicked: CancellationToken,
 }
 
@@ -67,15 +67,11 @@ impl Roster {
         }
         self.connects.check_key(&thread).is_ok()
     }
-
-    /// Whether the device is connected here.
-    pub(super) fn has(&self, thread: ThreadId) -> bool {
-        self.seats.lock().contains_key(&thread)
-    }
 }
 
 impl Place {
-    /// Takes the device's place; the connection that has it is told to go.
+    /// Takes the device's place; the connection that has it is told to go, the will that waits in it
+    /// is void.
     pub(super) fn take(shared: &Arc<super::Shared>, thread: ThreadId, since: Time) -> Self {
         let roster = &shared.roster;
         let id = roster.ids.fetch_add(1, Ordering::Relaxed);

@@ -91,10 +91,12 @@ pub(super) async fn greet(
         }
     };
     let (connack, keep_alive) = accepted(listener, &connect);
-    let put = conn.put(&Packet::ConnAck(Box::new(connack)));
-    if put.is_err() || conn.flush().await.is_err() {
+    if conn.put(&Packet::ConnAck(Box::new(connack))).is_err() {
         return Err("connection_lost");
     }
+    // It has its place, and the will it left before is void. If it is gone already, the first read
+    // finds that, and the will it brought counts.
+    let _ = conn.flush().await;
     Ok(Box::new(Welcome {
         conn,
         session,

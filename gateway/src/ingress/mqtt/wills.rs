@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use patchbay_message::ThreadId;
 use patchbay_sdk::MqttProof;
 use patchbay_sinks::Backoff;
 use tokio::time::{Instant, sleep};
@@ -16,6 +15,7 @@ use super::{
     line::Departed,
     listener::Listener,
     meter,
+    roster::Place,
     uplink::{Ended, Uplink},
 };
 
@@ -43,23 +43,14 @@ pub(super) async fn publish(listener: &Listener, departed: Departed) {
     let (shared, channel) = (&listener.shared, &listener.channel);
     let Departed {
         mut session,
-        thread,
+        place,
         mut will,
     } = departed;
     let delay = Duration::from_secs(will.delay.into()).min(DELAY_MAX);
     if !delay.is_zero() {
-        let waiting = &shared.wills.waiting;
-        if waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX {
-            tokio::select! {
-                () = sleep(delay) => {}
-                () = shared.stop.cancelled() => {}
-            }
-        }
-        waiting.fetch_sub(1, Ordering::Relaxed);
-        if shared.stop.is_cancelled() || is_back(shared, thread).await {
-            return;
-        }
-    } else if shared.roster.has(thread) {
+        wait(shared, &place, delay).await;
+    }
+    if shared.stop.is_cancelled() || is_back(shared, &place).await {
         return;
     }
     let end = Instant::now() + TRY_FOR;
@@ -81,15 +72,30 @@ pub(super) async fn publish(listener: &Listener, departed: Departed) {
         }
         tokio::select! {
             () = sleep(pause) => {}
+            () = place.kicked.cancelled() => return,
             () = shared.stop.cancelled() => return,
         }
     }
 }
 
-/// Whether the device is connected again, here or at another gateway. Of ourselves the roster knows:
-/// that a connection has gone may not be registered yet, or never be.
-async fn is_back(shared: &Shared, thread: ThreadId) -> bool {
-    let live = shared.ingress.store.live(&[thread]).await;
-    shared.roster.has(thread)
+/// Waits until the will is due; for less if the device is back or we stop.
+async fn wait(shared: &Shared, place: &Place, delay: Duration) {
+    let waiting = &shared.wills.waiting;
+    if waiting.fetch_add(1, Ordering::Relaxed) < WAITING_MAX {
+        tokio::select! {
+            () = sleep(delay) => {}
+            () = place.kicked.cancelled() => {}
+            () = shared.stop.cancelled() => {}
+        }
+    }
+    waiting.fetch_sub(1, Ordering::Relaxed);
+}
+
+/// Whether the device has connected again: here since then, whatever became of that connection; or
+/// is at another gateway now, whose word that it has taken over may have been lost on its way. Of
+/// ourselves the place knows: that a connection has gone may not be registered yet, or never be.
+async fn is_back(shared: &Shared, place: &Place) -> bool {
+    let live = shared.ingress.store.live(&[place.thread]).await;
+    place.kicked.is_cancelled()
         || live.is_ok_and(|all| all.iter().any(|(_, at)| *at != shared.instance))
 }
