@@ -1,92 +1,250 @@
-//! One unconfirmed publish per partition key: a later message never overtakes an earlier one that
-//! was not taken.
+//! One unconfirmed batch per partition key: a later message never overtakes an earlier one that was
+//! not taken, and what has come while one was on its way goes together as the next.
 //!
 //! Keys share a fixed number of gates by hash, so memory is bounded; two keys behind one gate only
 //! wait a little for each other.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::{
+    collections::VecDeque,
+    hash::{DefaultHasher, Hash, Hasher},
+    mem,
+    sync::Arc,
+};
 
-use tokio::sync::{Mutex, MutexGuard};
+use parking_lot::Mutex;
+use patchbay_bus::{Bus, Message, PublishError, Queue};
+use tokio::sync::oneshot;
 
-/// How many publishes can be unconfirmed at once.
+/// How many batches can be unconfirmed at once.
 const GATES: usize = 4096;
+/// Messages that go together at most.
+const TOGETHER_MAX: usize = 64;
+/// Bytes of bodies that go together at most, unless a single batch has more.
+const TOGETHER_BYTES_MAX: usize = 1024 * 1024;
+
+/// What is to be published, in order.
+type Batch = Vec<(Queue, Message)>;
 
 /// The gates of one gateway.
-pub struct Gates(Vec<Gate>);
+pub struct Gates(Arc<[Mutex<Gate>]>);
 
 #[derive(Default)]
 struct Gate {
-    // Tokio's mutex is fair: who waited first goes first.
-    passage: Mutex<()>,
-    failures: AtomicU64,
+    /// Somebody is on the way.
+    busy: bool,
+    waiting: VecDeque<Waiting>,
 }
 
-/// Something of the same key that came earlier was not taken: the sender has to begin there.
-#[derive(Debug, PartialEq, Eq)]
-pub struct Overtaken;
+struct Waiting {
+    key: u64,
+    batch: Batch,
+    turn: oneshot::Sender<Turn>,
+}
 
-/// The right to publish for a key.
-pub struct Passage<'a> {
-    gate: &'a Gate,
-    _guard: MutexGuard<'a, ()>,
+/// What one who waited is told. Nothing if something of the same key that came earlier was not taken.
+enum Turn {
+    /// Others have taken it along.
+    Done(Result<(), PublishError>),
+    /// The gate is open.
+    Lead(Lead, Batch),
+}
+
+/// The right to publish, with those who go along; hands on the gate when dropped.
+struct Lead {
+    gates: Arc<[Mutex<Gate>]>,
+    at: usize,
+    key: u64,
+    along: Vec<Waiting>,
+    end: End,
+}
+
+/// How a passage ended.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// Given up before the bus answered: nobody knows what it has of this key.
+    GivenUp,
+    /// The bus has it, or never will.
+    Settled,
+    /// The bus did not take it: it will come again.
+    Failed,
 }
 
 impl Default for Gates {
     fn default() -> Self {
-        Self((0..GATES).map(|_| Gate::default()).collect())
+        Self((0..GATES).map(|_| Mutex::default()).collect())
     }
 }
 
 impl Gates {
-    /// Waits until nothing of this key is unconfirmed.
+    /// Publishes a batch once nothing of its key is unconfirmed, together with what else has waited.
     ///
     /// # Errors
-    /// [`Overtaken`] if what this waited for failed.
-    pub async fn enter(&self, key: &str) -> Result<Passage<'_>, Overtaken> {
+    /// What the bus says; and [`PublishError::Unavailable`] if what this waited for was not taken: the
+    /// sender has to begin there.
+    pub async fn publish(
+        &self,
+        bus: &dyn Bus,
+        key: &str,
+        batch: Batch,
+    ) -> Result<(), PublishError> {
+        let (at, key) = self.place(key);
+        let (lead, batch) = match self.enter(at, key, batch) {
+            Ok(lead) => lead,
+            Err(turn) => match turn.await {
+                Ok(Turn::Lead(lead, batch)) => (lead, batch),
+                Ok(Turn::Done(result)) => return result,
+                Err(_) => return Err(overtaken()),
+            },
+        };
+        lead.publish(bus, batch).await
+    }
+
+    /// Which gate, and which key behind it.
+    fn place(&self, key: &str) -> (usize, u64) {
         let mut hasher = DefaultHasher::new();
         key.hash(&mut hasher);
-        let index = usize::try_from(hasher.finish() % GATES as u64).expect("less than GATES");
-        let gate = &self.0[index];
-        let failures = gate.failures.load(Ordering::Acquire);
-        let guard = gate.passage.lock().await;
-        if gate.failures.load(Ordering::Acquire) != failures {
-            return Err(Overtaken);
+        let key = hasher.finish();
+        let at = usize::try_from(key % self.0.len() as u64).expect("less than its length");
+        (at, key)
+    }
+
+    /// Enters the gate, or waits before it.
+    fn enter(
+        &self,
+        at: usize,
+        key: u64,
+        batch: Batch,
+    ) -> Result<(Lead, Batch), oneshot::Receiver<Turn>> {
+        let mut gate = self.0[at].lock();
+        if gate.busy {
+            let (turn, waits) = oneshot::channel();
+            gate.waiting.push_back(Waiting { key, batch, turn });
+            return Err(waits);
         }
-        Ok(Passage {
-            gate,
-            _guard: guard,
-        })
+        gate.busy = true;
+        drop(gate);
+        let lead = Lead {
+            gates: Arc::clone(&self.0),
+            at,
+            key,
+            along: Vec::new(),
+            end: End::GivenUp,
+        };
+        Ok((lead, batch))
     }
 }
 
-impl Passage<'_> {
-    /// Lets the next one in, or turns away everyone who waits by now.
-    pub fn leave(self, confirmed: bool) {
-        if !confirmed {
-            self.gate.failures.fetch_add(1, Ordering::AcqRel);
+fn overtaken() -> PublishError {
+    PublishError::Unavailable("an earlier message of the same sender was not taken".to_owned())
+}
+
+impl Lead {
+    async fn publish(mut self, bus: &dyn Bus, own: Batch) -> Result<(), PublishError> {
+        if self.along.is_empty() {
+            return self.ended(bus.publish(own).await);
         }
+        let mut all = own.clone();
+        for waiting in &self.along {
+            all.extend(waiting.batch.iter().cloned());
+        }
+        let result = bus.publish(all).await;
+        if let Err(PublishError::Refused(_)) = result {
+            return self.singly(bus, own).await;
+        }
+        for waiting in mem::take(&mut self.along) {
+            // Whoever has gone away does not mind.
+            let _ = waiting.turn.send(Turn::Done(result.clone()));
+        }
+        self.ended(result)
+    }
+
+    /// One of them cannot be published at all: each goes for itself, so that it alone is refused.
+    async fn singly(mut self, bus: &dyn Bus, own: Batch) -> Result<(), PublishError> {
+        let result = self.ended(bus.publish(own).await);
+        let mut along = mem::take(&mut self.along).into_iter();
+        while self.end != End::Failed
+            && let Some(waiting) = along.next()
+        {
+            self.end = End::GivenUp;
+            self.key = waiting.key;
+            let result = self.ended(bus.publish(waiting.batch).await);
+            let _ = waiting.turn.send(Turn::Done(result));
+        }
+        result
+    }
+
+    fn ended(&mut self, result: Result<(), PublishError>) -> Result<(), PublishError> {
+        self.end = match result {
+            Ok(()) | Err(PublishError::Refused(_)) => End::Settled,
+            Err(PublishError::Full(_) | PublishError::Unavailable(_)) => End::Failed,
+        };
+        result
+    }
+}
+
+impl Drop for Lead {
+    fn drop(&mut self) {
+        let along = mem::take(&mut self.along);
+        let next = self.gates[self.at].lock().next(self.end, self.key, along);
+        let Some((first, along)) = next else {
+            return;
+        };
+        let lead = Self {
+            gates: Arc::clone(&self.gates),
+            at: self.at,
+            key: first.key,
+            along,
+            end: End::GivenUp,
+        };
+        // If that one has just gone away, its lead is dropped here and comes to the one after it.
+        let _ = first.turn.send(Turn::Lead(lead, first.batch));
+    }
+}
+
+impl Gate {
+    /// Whose turn it is after a passage of `key` that ended so, and who goes along; nobody's if nobody
+    /// waits.
+    fn next(&mut self, end: End, key: u64, along: Vec<Waiting>) -> Option<(Waiting, Vec<Waiting>)> {
+        match end {
+            End::Settled => {}
+            End::Failed => self.waiting.clear(),
+            End::GivenUp => {
+                let all = along.into_iter().chain(mem::take(&mut self.waiting));
+                self.waiting = all.filter(|waiting| waiting.key != key).collect();
+            }
+        }
+        let here = |waiting: &Waiting| !waiting.turn.is_closed();
+        let first = loop {
+            match self.waiting.pop_front() {
+                Some(first) if here(&first) => break first,
+                Some(_) => {}
+                None => {
+                    self.busy = false;
+                    return None;
+                }
+            }
+        };
+        let (mut n, mut n_bytes) = first.size();
+        let mut along = Vec::new();
+        while let Some(waiting) = self.waiting.front() {
+            let (more, more_bytes) = waiting.size();
+            (n, n_bytes) = (n + more, n_bytes + more_bytes);
+            if n > TOGETHER_MAX || n_bytes > TOGETHER_BYTES_MAX {
+                break;
+            }
+            along.extend(self.waiting.pop_front().filter(here));
+        }
+        Some((first, along))
+    }
+}
+
+impl Waiting {
+    /// Messages and bytes.
+    fn size(&self) -> (usize, usize) {
+        let bytes = self.batch.iter().map(|(_, message)| message.body.len());
+        (self.batch.len(), bytes.sum())
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn a_failure_turns_away_who_waits_and_not_who_comes_later() {
-        let gates = Arc::new(Gates::default());
-        let first = gates.enter("a").await.ok().unwrap();
-        let waits = tokio::spawn({
-            let gates = Arc::clone(&gates);
-            async move { gates.enter("a").await.map(|_| ()) }
-        });
-        // The one that waits has read the failure count once it is parked on the mutex.
-        tokio::task::yield_now().await;
-        first.leave(false);
-        assert_eq!(waits.await.unwrap(), Err(Overtaken));
-        assert!(gates.enter("a").await.is_ok());
-    }
-}
+mod tests;

@@ -16,7 +16,7 @@ use patchbay_sdk::{Ask, Cx, Decoded, Inbound, Random, Reject, Reply, Session, Si
 use patchbay_sinks::OpenChannel;
 
 use crate::{
-    gates::{Gates, Overtaken},
+    gates::Gates,
     rates::Rates,
 };
 
@@ -135,17 +135,8 @@ impl Pipeline {
             })
             .collect::<Result<Vec<_>, _>>()?;
         let started = Instant::now();
-        let gate = self
-            .gates
-            .enter(&first.partition_key)
-            .await
-            .map_err(|Overtaken| {
-                PublishError::Unavailable(
-                    "an earlier message of the same sender was not taken".to_owned(),
-                )
-            })?;
-        let published = self.bus.publish(batch).await;
-        gate.leave(published.is_ok());
+        let key = &first.partition_key;
+        let published = self.gates.publish(&*self.bus, key, batch).await;
         observe(envelopes, published.is_ok(), started.elapsed());
         published?;
         fail::fail_point!("gateway::confirm_answer", |_| std::process::abort());
