@@ -15,10 +15,7 @@ use patchbay_normalizer::{NormalizeCx, normalize_message, normalize_receipt};
 use patchbay_sdk::{Ask, Cx, Decoded, Inbound, Random, Reject, Reply, Session, Signal, Wire};
 use patchbay_sinks::OpenChannel;
 
-use crate::{
-    gates::Gates,
-    rates::Rates,
-};
+use crate::{gates::Gates, rates::Rates};
 
 /// What the gateway's transports share.
 pub struct Pipeline {

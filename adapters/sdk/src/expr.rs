@@ -7,16 +7,18 @@
 mod check;
 mod functions;
 mod value;
+mod variables;
 
 use std::{borrow::Cow, sync::Arc, sync::LazyLock};
 
-use cel::{Context, Env, Program};
+use cel::{Env, Program};
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 pub use functions::Table;
 pub use value::{lossless_json, text_of};
+pub use variables::Variables;
 
 /// Bytes of an expression's source.
 pub const SOURCE_BYTES_MAX: usize = 4 * 1024;
@@ -76,10 +78,19 @@ pub struct Expr(Kind);
 #[derive(Debug)]
 enum Kind {
     Literal(Value),
-    Program(Box<Program>),
+    /// A name alone: what it stands for need not pass through CEL.
+    Name(String),
+    Program(Box<Compiled>),
     /// A list or table with expressions in it.
     List(Vec<Expr>),
     Map(Vec<(String, Expr)>),
+}
+
+#[derive(Debug)]
+struct Compiled {
+    program: Program,
+    /// What it names: nothing else is made ready for it.
+    names: Vec<String>,
 }
 
 impl Expr {
@@ -141,20 +152,24 @@ impl Expr {
             )
         })?;
         check::check(program.expression(), scope)?;
-        Ok(Self(Kind::Program(Box::new(program))))
+        if let Some(name) = check::name(program.expression()) {
+            return Ok(Self(Kind::Name(name.to_owned())));
+        }
+        let references = program.references();
+        let names = references.variables().into_iter().map(str::to_owned);
+        let names = names.collect();
+        Ok(Self(Kind::Program(Box::new(Compiled { program, names }))))
     }
 
     /// The value, as JSON: whole numbers beyond 2^53 as text, so that no reader rounds an id.
     ///
     /// # Errors
     /// [`EvalError`]: a fixed sentence.
-    pub fn eval(&self, variables: &Variables) -> Result<Value, EvalError> {
+    pub fn eval(&self, variables: &Variables<'_>) -> Result<Value, EvalError> {
         match &self.0 {
             Kind::Literal(value) => Ok(value.clone()),
-            Kind::Program(program) => {
-                let found = program.execute(&variables.0).map_err(value::sentence)?;
-                value::to_json(&found)
-            }
+            Kind::Name(name) => variables.value(name),
+            Kind::Program(compiled) => variables.execute(&compiled.program, &compiled.names),
             Kind::List(items) => items.iter().map(|item| item.eval(variables)).collect(),
             Kind::Map(entries) => entries
                 .iter()
@@ -165,7 +180,7 @@ impl Expr {
 
     /// Whether it holds. Without a value it does not.
     #[must_use]
-    pub fn holds(&self, variables: &Variables) -> bool {
+    pub fn holds(&self, variables: &Variables<'_>) -> bool {
         self.eval(variables) == Ok(Value::Bool(true))
     }
 
@@ -173,7 +188,7 @@ impl Expr {
     ///
     /// # Errors
     /// [`EvalError`]: also for lists and maps.
-    pub fn text(&self, variables: &Variables) -> Result<Option<String>, EvalError> {
+    pub fn text(&self, variables: &Variables<'_>) -> Result<Option<String>, EvalError> {
         text_of(&self.eval(variables)?)
     }
 
@@ -182,7 +197,7 @@ impl Expr {
     #[must_use]
     pub fn joined(&self, root: &str) -> Option<Vec<Joined>> {
         match &self.0 {
-            Kind::Program(program) => check::joined(program.expression(), root),
+            Kind::Program(compiled) => check::joined(compiled.program.expression(), root),
             _ => None,
         }
     }
@@ -195,50 +210,4 @@ pub enum Joined {
     Text(String),
     /// The field of this name.
     Field(String),
-}
-
-/// What an expression may name, with values.
-pub struct Variables(Context<'static, 'static>);
-
-impl Default for Variables {
-    fn default() -> Self {
-        Self(Context::with_env(Arc::clone(&ENV)))
-    }
-}
-
-impl Variables {
-    /// Gives a name its value.
-    ///
-    /// # Errors
-    /// [`EvalError`] for a value past [`ENTRIES_MAX`] or [`TEXT_BYTES_MAX`]; the name is null then.
-    pub fn set(&mut self, name: &str, value: &Value) -> Result<(), EvalError> {
-        let (value, outcome) = match value::from_json(value) {
-            Ok(value) => (value, Ok(())),
-            Err(error) => (cel::Value::Null, Err(error)),
-        };
-        self.0.add_variable_from_value(name, value);
-        outcome
-    }
-
-    /// Gives a name a text; null if it is none, or past [`TEXT_BYTES_MAX`].
-    pub fn set_text(&mut self, name: &str, text: Option<&str>) {
-        let text = text.filter(|text| text.len() <= TEXT_BYTES_MAX);
-        let value = text.map_or(cel::Value::Null, |text| text.to_owned().into());
-        self.0.add_variable_from_value(name, value);
-    }
-
-    /// Gives a name raw bytes; null past [`TEXT_BYTES_MAX`].
-    pub fn set_bytes(&mut self, name: &str, bytes: &[u8]) {
-        let value = if bytes.len() <= TEXT_BYTES_MAX {
-            cel::Value::Bytes(Arc::new(bytes.to_vec()))
-        } else {
-            cel::Value::Null
-        };
-        self.0.add_variable_from_value(name, value);
-    }
-
-    /// Gives a name a table: `name[key]` is the value of the key, or of `*`.
-    pub fn set_table(&mut self, name: &str, table: &Table) {
-        self.0.add_variable_as_val(name, Box::new(table.clone()));
-    }
 }

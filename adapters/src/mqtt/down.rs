@@ -174,7 +174,7 @@ fn payload(
 }
 
 impl Payload {
-    fn write(&self, variables: &Variables) -> Result<Vec<u8>, SendError> {
+    fn write(&self, variables: &Variables<'_>) -> Result<Vec<u8>, SendError> {
         let payload = match self {
             Self::Text(expr) => expr.text(variables).map(Option::unwrap_or_default),
             Self::Json(tree) => tree.eval(variables).map(|json| json.to_string()),
@@ -321,7 +321,7 @@ impl Fleet {
         parts: &[&Content],
         command: Option<(&str, Option<&Value>)>,
         names: &[(&str, &str)],
-    ) -> Result<Variables, SendError> {
+    ) -> Result<Variables<'_>, SendError> {
         let texts: Vec<String> = parts.iter().filter_map(|part| plain_text(part)).collect();
         let text = texts.join("\n");
         let topic: Map<String, Value> = names
@@ -342,7 +342,7 @@ impl Fleet {
             ("agent", json!(saying.agent)),
         ] {
             variables
-                .set(name, &value)
+                .set(name, value)
                 .map_err(|error| SendError::Payload(error.to_string()))?;
         }
         for (name, table) in &self.tables {

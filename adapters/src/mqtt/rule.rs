@@ -146,7 +146,11 @@ impl Rule {
     }
 
     /// The device's time, if it has one that can be true.
-    pub(super) fn time(&self, variables: &Variables, now: Time) -> Result<Option<Time>, Failed> {
+    pub(super) fn time(
+        &self,
+        variables: &Variables<'_>,
+        now: Time,
+    ) -> Result<Option<Time>, Failed> {
         let Some((value, unit)) = &self.sent_at else {
             return Ok(None);
         };
@@ -164,7 +168,7 @@ impl Rule {
     /// What was said, part by part.
     pub(super) fn content(
         &self,
-        variables: &Variables,
+        variables: &Variables<'_>,
         address: &str,
         sent_at: Option<Time>,
         now: Time,
@@ -200,7 +204,7 @@ impl Rule {
     /// The device's answer to what we sent; none if the rule makes something else.
     pub(super) fn receipt(
         &self,
-        variables: &Variables,
+        variables: &Variables<'_>,
         at: Option<Time>,
     ) -> Option<Result<Receipt, Failed>> {
         self.receipt
@@ -272,7 +276,7 @@ pub(super) fn is_id(text: &str) -> bool {
 
 fn telemetry(
     readings: &Expr,
-    variables: &Variables,
+    variables: &Variables<'_>,
     taken_at: Option<Time>,
 ) -> Result<Content, Failed> {
     let Value::Object(readings) = eval(readings, "telemetry.readings", variables)? else {
@@ -294,7 +298,7 @@ fn part_key(part: &Content) -> &'static str {
     }
 }
 
-fn eval(expr: &Expr, key: &'static str, variables: &Variables) -> Result<Value, Failed> {
+fn eval(expr: &Expr, key: &'static str, variables: &Variables<'_>) -> Result<Value, Failed> {
     expr.eval(variables).map_err(|error| failed(key, error))
 }
 
@@ -305,7 +309,7 @@ fn failed(key: &'static str, error: EvalError) -> Failed {
 fn maybe_text(
     expr: Option<&Expr>,
     key: &'static str,
-    variables: &Variables,
+    variables: &Variables<'_>,
 ) -> Result<Option<String>, Failed> {
     let Some(expr) = expr else {
         return Ok(None);
@@ -313,7 +317,7 @@ fn maybe_text(
     expr.text(variables).map_err(|error| failed(key, error))
 }
 
-fn some_text(expr: &Expr, key: &'static str, variables: &Variables) -> Result<String, Failed> {
+fn some_text(expr: &Expr, key: &'static str, variables: &Variables<'_>) -> Result<String, Failed> {
     let text = maybe_text(Some(expr), key, variables)?;
     text.filter(|text| !text.is_empty())
         .ok_or_else(|| (key, "is empty".to_owned()))

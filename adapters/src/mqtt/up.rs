@@ -19,7 +19,7 @@ use super::{
 /// A PUBLISH while it is read.
 struct Said<'a> {
     given: MqttIn<'a>,
-    variables: Variables,
+    variables: Variables<'a>,
     /// Its values do not fit into an expression.
     oversized: Option<String>,
 }
@@ -59,9 +59,9 @@ impl Fleet {
                 .map(|(name, level)| (name.to_owned(), level.into()))
                 .collect::<Map<_, _>>();
             // Levels are short: they fit.
-            let _ = said.variables.set("topic", &Value::Object(topic));
+            let _ = said.variables.set("topic", Value::Object(topic));
             let party = sender(rule, session, &said.variables)?;
-            said.variables.set_text("address", Some(&party.address));
+            let _ = said.variables.set("address", party.address.as_str().into());
             let is_for = rule
                 .when
                 .as_ref()
@@ -98,17 +98,17 @@ impl Fleet {
         }
     }
 
-    fn read<'a>(&self, given: MqttIn<'a>) -> Said<'a> {
+    fn read<'a>(&'a self, given: MqttIn<'a>) -> Said<'a> {
         let mut variables = Variables::default();
         let body = lossless_json(given.payload).unwrap_or(Value::Null);
-        let oversized = variables.set("body", &body).err();
+        let oversized = variables.set("body", body).err();
         let text = std::str::from_utf8(given.payload).ok();
         variables.set_text("text", text);
         variables.set_bytes("bytes", given.payload);
         variables.set_text("topic_text", Some(given.topic));
-        let mut set = |name: &str, value: Value| {
+        let mut set = |name: &'static str, value: Value| {
             // None of these is a list or long.
-            let _ = variables.set(name, &value);
+            let _ = variables.set(name, value);
         };
         set("retained", given.retained.into());
         set("qos", given.qos.into());
@@ -123,7 +123,7 @@ impl Fleet {
             Ok(text) => text.to_owned(),
             Err(_) => hex::encode(it),
         });
-        variables.set_text("correlation", correlation.as_deref());
+        let _ = variables.set("correlation", correlation.into());
         for (name, table) in &self.tables {
             variables.set_table(name, table);
         }
@@ -171,8 +171,8 @@ impl Fleet {
         for (i, item) in items.iter().enumerate() {
             if let Some(item) = item {
                 // A part of the body fits where the body did.
-                let _ = said.variables.set("item", item);
-                let _ = said.variables.set("index", &i.into());
+                let _ = said.variables.set("item", item.clone());
+                let _ = said.variables.set("index", i.into());
             }
             sender.name = rule
                 .name
@@ -280,7 +280,7 @@ impl Fleet {
 }
 
 /// With a listener the device that logged in, with a broker whom the rule names.
-fn sender(rule: &Rule, session: &Session, variables: &Variables) -> Result<Party, Reject> {
+fn sender(rule: &Rule, session: &Session, variables: &Variables<'_>) -> Result<Party, Reject> {
     if let Some(party) = &session.party {
         return Ok(party.clone());
     }
@@ -300,7 +300,7 @@ fn sender(rule: &Rule, session: &Session, variables: &Variables) -> Result<Party
 fn id_of(
     expr: &patchbay_sdk::expr::Expr,
     key: &'static str,
-    variables: &Variables,
+    variables: &Variables<'_>,
 ) -> Result<Option<String>, Failed> {
     let id = expr
         .text(variables)

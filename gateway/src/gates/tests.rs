@@ -172,7 +172,10 @@ async fn one_that_cannot_be_published_is_refused_alone() {
     }
     assert_eq!(first.await.expect("no panic"), Ok(()));
     let outcomes = futures_util::future::join_all(waits).await;
-    let outcomes: Vec<_> = outcomes.into_iter().map(|one| one.expect("no panic")).collect();
+    let outcomes: Vec<_> = outcomes
+        .into_iter()
+        .map(|one| one.expect("no panic"))
+        .collect();
     assert_eq!(outcomes, [Ok(()), refused(), Ok(())]);
 }
 
@@ -180,7 +183,9 @@ async fn one_that_cannot_be_published_is_refused_alone() {
 fn neighbours(gates: &Gates) -> (String, String) {
     let at = |key: &str| gates.place(key).0;
     let first = "a".to_owned();
-    let second = (0..).map(|n| format!("b{n}")).find(|key| at(key) == at(&first));
+    let second = (0..)
+        .map(|n| format!("b{n}"))
+        .find(|key| at(key) == at(&first));
     (first, second.expect("one of them shares the gate"))
 }
 

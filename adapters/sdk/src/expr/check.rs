@@ -136,6 +136,14 @@ fn pattern(call: &CallExpr) -> Result<(), String> {
     }
 }
 
+/// The name, if it is one alone.
+pub(super) fn name(expression: &IdedExpr) -> Option<&str> {
+    match &expression.expr {
+        Ast::Ident(name) if !TYPES.contains(&name.as_str()) => Some(name),
+        _ => None,
+    }
+}
+
 /// See [`super::Expr::joined`].
 pub(super) fn joined(expression: &IdedExpr, root: &str) -> Option<Vec<Joined>> {
     match &expression.expr {

@@ -10,6 +10,48 @@ use super::{ENTRIES_MAX, EvalError, TEXT_BYTES_MAX};
 /// The largest whole number that every reader of JSON keeps (RFC 8259, section 6).
 const EXACT_MAX: u64 = 1 << 53;
 
+/// Whether an expression may see it.
+pub(super) fn check(value: &Value) -> Result<(), EvalError> {
+    match value {
+        Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
+        Value::String(text) => bounded_text(text).map(|_| ()),
+        Value::Array(items) => {
+            bounded(items.len())?;
+            items.iter().try_for_each(check)
+        }
+        Value::Object(map) => {
+            bounded(map.len())?;
+            map.iter().try_for_each(|(key, value)| {
+                bounded_text(key)?;
+                check(value)
+            })
+        }
+    }
+}
+
+/// JSON as an expression would answer it: see [`to_json`].
+pub(super) fn exact(value: &Value) -> Value {
+    match value {
+        Value::Number(number) => {
+            let is_exact = match (number.as_i64(), number.as_u64()) {
+                (Some(n), _) => n.unsigned_abs() <= EXACT_MAX,
+                (None, n) => n.is_none(),
+            };
+            if is_exact {
+                value.clone()
+            } else {
+                Value::String(number.to_string())
+            }
+        }
+        Value::Array(items) => items.iter().map(exact).collect(),
+        Value::Object(map) => {
+            let entries = map.iter().map(|(key, value)| (key.clone(), exact(value)));
+            Value::Object(entries.collect())
+        }
+        Value::Null | Value::Bool(_) | Value::String(_) => value.clone(),
+    }
+}
+
 /// JSON as an expression sees it.
 pub(super) fn from_json(value: &Value) -> Result<cel::Value, EvalError> {
     Ok(match value {

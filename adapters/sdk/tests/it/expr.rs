@@ -18,15 +18,15 @@ fn compile(text: &str) -> Result<Expr, String> {
 }
 
 fn eval(text: &str, body: &Value) -> Result<Value, EvalError> {
-    let mut variables = Variables::default();
-    variables.set("body", body)?;
-    variables.set("topic", &json!({ "site": "s", "device": "d" }))?;
-    variables.set_text("text", Some("some text"));
-    variables.set_bytes("bytes", &[0, 255]);
     let table = Table::new(
         [("1", "critical"), ("true", "yes"), ("*", "warning")]
             .map(|(key, word)| (key.to_owned(), word.to_owned())),
     );
+    let mut variables = Variables::default();
+    variables.set("body", body.clone())?;
+    variables.set("topic", json!({ "site": "s", "device": "d" }))?;
+    variables.set_text("text", Some("some text"));
+    variables.set_bytes("bytes", &[0, 255]);
     variables.set_table("level", &table);
     compile(text).expect("an expression").eval(&variables)
 }
@@ -178,7 +178,7 @@ fn a_tree_is_json_whatever_the_values_are() {
     let tree = Expr::compile_tree(&source, SCOPE).expect("a tree");
     let mut variables = Variables::default();
     let body = json!({ "id": "\",\"admin\":true,\"x\":\"" });
-    variables.set("body", &body).expect("small");
+    variables.set("body", body.clone()).expect("small");
     let expected = json!({ "id": body["id"], "list": [2, { "fixed": true }] });
     assert_eq!(tree.eval(&variables), Ok(expected));
     let wrong = Source(json!({ "list": ["ok", "=nothing"] }));

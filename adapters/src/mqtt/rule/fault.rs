@@ -73,7 +73,7 @@ impl FaultRule {
 
     pub(super) fn part(
         &self,
-        variables: &Variables,
+        variables: &Variables<'_>,
         address: &str,
         at: Time,
     ) -> Result<Content, Failed> {
@@ -117,7 +117,7 @@ impl FaultRule {
     }
 
     /// Where the device is; a device without a fix still has its fault.
-    fn location(&self, variables: &Variables) -> Option<Location> {
+    fn location(&self, variables: &Variables<'_>) -> Option<Location> {
         let (lat, lon) = self.place.as_ref()?;
         let degrees = |expr: &Expr| match expr.eval(variables).ok()? {
             Value::Number(number) => number.as_f64(),

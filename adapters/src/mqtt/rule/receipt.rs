@@ -32,7 +32,11 @@ impl ReceiptRule {
         })
     }
 
-    pub(super) fn make(&self, variables: &Variables, at: Option<Time>) -> Result<Receipt, Failed> {
+    pub(super) fn make(
+        &self,
+        variables: &Variables<'_>,
+        at: Option<Time>,
+    ) -> Result<Receipt, Failed> {
         let state = some_text(&self.state, "receipt.state", variables)?;
         let state = ReceiptState::from(state.as_str());
         let is_answer = matches!(
