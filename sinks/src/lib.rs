@@ -6,6 +6,7 @@
 mod backoff;
 mod channels;
 mod duty;
+mod errand;
 mod gate;
 mod http;
 mod item;
@@ -18,6 +19,7 @@ mod perform;
 mod record;
 mod sending;
 mod shard;
+mod tokens;
 mod verdict;
 mod watch;
 mod worker;
@@ -32,6 +34,7 @@ pub use http::{HttpOptions, HttpSetupError};
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};
 use patchbay_store::Store;
+pub use tokens::TokenOptions;
 use tokio::sync::{Notify, Semaphore, watch as watch_channel};
 use tokio_util::sync::CancellationToken;
 pub use worker::{SinksOptions, Status, StatusNow};
@@ -59,6 +62,7 @@ pub async fn run(
         mqtt,
         total: Arc::new(Semaphore::new(options.in_flight_max as usize)),
         gates: gate::Gates::default(),
+        tokens: tokens::Tokens::new(options.tokens.clone()),
         resumed: watch_channel::Sender::new(()),
         newest: AtomicU64::new(0),
         news: Notify::new(),

@@ -31,6 +31,11 @@ pub(crate) fn dead(channel: &ChannelId, reason: &'static str) {
         .increment(1);
 }
 
+/// A token was fetched, or was not: `ok`, `retry`, `account`, `refused`.
+pub(crate) fn token(kind: &'static str, outcome: &'static str) {
+    counter!("patchbay_token_fetches_total", "kind" => kind, "outcome" => outcome).increment(1);
+}
+
 /// One delivery was a repeat.
 pub(crate) fn repeated(shard: u16) {
     counter!("patchbay_sink_repeats_total", "shard" => shard.to_string()).increment(1);

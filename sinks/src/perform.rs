@@ -6,7 +6,7 @@
 use std::{sync::Arc, time::Duration};
 
 use patchbay_message::InstanceId;
-use patchbay_sdk::{Link, Request, SendError, Sent};
+use patchbay_sdk::{Link, Request, SendError, Sent, TokenName};
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -19,6 +19,7 @@ use crate::{
     item::Item,
     link, meter,
     sending::{Next, Pages, Sending, is_journaled},
+    tokens::{Lent, NoToken, Present},
     verdict::{PAUSED_RECHECK, Rest},
     worker::Worker,
 };
@@ -66,7 +67,7 @@ pub(crate) fn perform_live(
     sending: &mut Sending,
     gateways: &[InstanceId],
 ) -> Option<Ending> {
-    let cx = worker.cx(channel);
+    let cx = worker.cx(channel, &|_| None);
     loop {
         let next = sending.next(
             &*channel.channel,
@@ -84,7 +85,7 @@ pub(crate) fn perform_live(
                 return None;
             }
             Next::Wait(pause) if pause.is_zero() => {}
-            Next::Wait(_) => return None,
+            Next::Wait(_) | Next::Need(_) | Next::Renew(_) => return None,
             Next::End(Ok(sent)) => return Some(Ending::Sent(sent)),
             Next::End(Err(error)) => return Some(Ending::Failed(error)),
         }
@@ -178,9 +179,11 @@ impl Job {
     }
 
     async fn steps(&mut self) -> Ending {
+        let mut lent = Lent::default();
         loop {
             let next = {
-                let cx = self.worker.cx(&self.channel);
+                let token = |name: TokenName| lent.value(name);
+                let cx = self.worker.cx(&self.channel, &token);
                 self.sending.next(
                     &*self.channel.channel,
                     &cx,
@@ -195,8 +198,40 @@ impl Job {
                     }
                 }
                 Next::Wait(pause) => tokio::time::sleep(pause.min(STEP_WAIT_MAX)).await,
+                Next::Need(name) if lent.has(name) => {
+                    let sentence = "the adapter asks for a token it has";
+                    return Ending::Failed(SendError::Payload(sentence.to_owned()));
+                }
+                Next::Need(name) | Next::Renew(name) => match self.token(name, &lent).await {
+                    Ok(present) => lent.put(name, present),
+                    Err(no_token) => return self.without(no_token),
+                },
                 Next::End(Ok(sent)) => return Ending::Sent(sent),
                 Next::End(Err(error)) => return Ending::Failed(error),
+            }
+        }
+    }
+
+    /// The present token; the next one if it was lent one already.
+    async fn token(&self, name: TokenName, lent: &Lent) -> Result<Present, NoToken> {
+        let worker = &self.worker;
+        let refused = lent.generation(name);
+        worker
+            .tokens
+            .get(worker, &self.channel, name, refused)
+            .await
+    }
+
+    /// There is no token. What was called before in this try is kept by counting it as one.
+    fn without(&self, no_token: NoToken) -> Ending {
+        match no_token {
+            NoToken::Failed(error) => Ending::Failed(error),
+            NoToken::NotNow { retry_in, .. } if self.sending.has_called() => {
+                Ending::Failed(SendError::Retry(Some(retry_in)))
+            }
+            NoToken::NotNow { why, retry_in } => {
+                let due = self.worker.now().plus(retry_in);
+                Ending::NotNow(Rest::new("retry", why, due))
             }
         }
     }

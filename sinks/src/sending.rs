@@ -11,7 +11,7 @@ use std::{
 };
 
 use patchbay_message::{Envelope, MessageId, ThreadId};
-use patchbay_sdk::{Channel, Cx, Effect, Exchange, Request, SendError, Sent, Step};
+use patchbay_sdk::{Channel, Cx, Effect, Exchange, Request, SendError, Sent, Step, TokenName};
 use patchbay_store::{Attempt, AttemptOpen};
 use serde_json::Value;
 
@@ -43,6 +43,10 @@ pub(crate) enum Next {
     Call(Request),
     /// Wait, then ask again.
     Wait(Duration),
+    /// Get this token, then ask again.
+    Need(TokenName),
+    /// The provider refused this token: get the next one, then ask again.
+    Renew(TokenName),
     /// That was it.
     End(Result<Vec<Sent>, SendError>),
 }
@@ -121,11 +125,11 @@ impl Sending {
             Ok(Step::All(requests)) => self.call(requests.into(), on_unknown),
             Ok(Step::Wait(pause)) => Next::Wait(pause),
             Ok(Step::Done(sent)) => Next::End(Ok(sent)),
-            Ok(Step::Need(name)) => Next::End(Err(SendError::TokenExpired(name))),
-            Err(SendError::TokenExpired(_)) if !self.token_again => {
+            Ok(Step::Need(name)) => Next::Need(name),
+            Err(SendError::TokenExpired(name)) if !self.token_again => {
                 self.token_again = true;
                 self.drop_failed();
-                Next::Wait(Duration::ZERO)
+                Next::Renew(name)
             }
             Err(error) => Next::End(Err(error)),
         }

@@ -23,6 +23,7 @@ use crate::{
     gate::Gates,
     http::{Http, HttpOptions},
     mqtt::Mqtt,
+    tokens::{TokenOptions, Tokens},
 };
 
 /// Readers of the event log are told this often at most.
@@ -54,6 +55,8 @@ pub struct SinksOptions {
     pub parked_batch_max: u32,
     /// Bounds of HTTP requests.
     pub http: HttpOptions,
+    /// Bounds of fetching tokens.
+    pub tokens: TokenOptions,
     /// How the worker is, for `/readyz`.
     pub status: Arc<Status>,
 }
@@ -74,6 +77,7 @@ impl SinksOptions {
             parked_tick: Duration::from_secs(1),
             parked_batch_max: 400,
             http: HttpOptions::default(),
+            tokens: TokenOptions::default(),
             status: Arc::default(),
         }
     }
@@ -140,6 +144,7 @@ pub(crate) struct Worker {
     pub(crate) http: Http,
     pub(crate) mqtt: Mqtt,
     pub(crate) gates: Gates,
+    pub(crate) tokens: Tokens,
     /// Messages on their way, all channels together.
     pub(crate) total: Arc<Semaphore>,
     /// Told when a channel was resumed: what is parked may be due.
@@ -183,26 +188,25 @@ impl Worker {
         self.bus.nudge(&event, Bytes::from(body));
     }
 
-    /// What an adapter may know of its surroundings.
-    pub(crate) fn cx<'a>(&'a self, channel: &'a OpenChannel) -> Cx<'a> {
+    /// What an adapter may know of its surroundings, and the tokens it is lent.
+    pub(crate) fn cx<'a>(
+        &'a self,
+        channel: &'a OpenChannel,
+        token: &'a dyn Fn(TokenName) -> Option<Secret>,
+    ) -> Cx<'a> {
         Cx {
             now: self.now(),
             random: &SystemRandom,
             public_url: &self.options.public_url,
             channel: channel.id.as_str(),
             peer: None,
-            token: &no_token,
+            token,
         }
     }
 }
 
 /// The event type by which pausing, resuming and resting are told.
 pub(crate) const CHANNEL_MAILBOX: &str = "channel";
-
-/// No channel of this version has tokens of its own.
-fn no_token(_name: TokenName) -> Option<Secret> {
-    None
-}
 
 /// Random bytes of the operating system.
 struct SystemRandom;

@@ -14,6 +14,7 @@ mod keeper;
 pub mod limits;
 mod meter;
 mod postgres;
+mod provider_tokens;
 mod query;
 mod rows;
 mod sqlite;
@@ -34,6 +35,7 @@ use patchbay_message::{
     ThreadId, TicketId, Time, TokenId,
 };
 pub use postgres::{PostgresOptions, PostgresStore};
+pub use provider_tokens::{ProviderToken, ProviderTokens, TokenFetch};
 pub use query::{ConversationFilter, ConversationView, Cursor, DeadFilter, MessagePage, Page};
 pub use rows::{
     Agent, AgentUpdate, Audit, ChannelState, Contact, Conversation, ConversationState, DeadLetter,
@@ -311,5 +313,5 @@ pub struct Gauge {
 }
 
 /// All of it.
-pub trait Store: Leases + Journal + Lanes + Desk + 'static {}
-impl<T: Leases + Journal + Lanes + Desk + 'static> Store for T {}
+pub trait Store: Leases + Journal + Lanes + Desk + ProviderTokens + 'static {}
+impl<T: Leases + Journal + Lanes + Desk + ProviderTokens + 'static> Store for T {}

@@ -18,6 +18,7 @@ mod leases;
 mod loader;
 mod migrate;
 mod pool;
+mod provider_tokens;
 mod receipts;
 mod rows;
 mod sql;

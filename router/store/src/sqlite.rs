@@ -17,6 +17,7 @@ mod migrate;
 mod people;
 #[cfg(test)]
 mod plans;
+mod provider_tokens;
 mod readers;
 mod receipts;
 mod rows;
@@ -109,9 +110,13 @@ impl SqliteStore {
         let mut connection = connect(path)?;
         migrate::migrate(&mut connection, options.clock.now())
             .map_err(|fail| named(path, &fail))?;
-        // Whoever held a lease or a live connection is gone: this process has the file to itself.
+        // Whoever held a lease or a live connection, or was fetching a token, is gone: this process
+        // has the file to itself.
         connection
-            .execute_batch("UPDATE lease SET owner = NULL, expires_at = 0; DELETE FROM live;")
+            .execute_batch(
+                "UPDATE lease SET owner = NULL, expires_at = 0; DELETE FROM live;
+                 UPDATE provider_token SET fetcher = NULL, fetch_until = NULL;",
+            )
             .map_err(|error| named(path, &error.into()))?;
         let readers = (0..options.readers.max(1))
             .map(|_| connect_to_read(path))

@@ -78,13 +78,16 @@ fn next(sending: &mut Sending, on_unknown: OnUnknown) -> Next {
         peer: None,
         token: &token,
     };
-    let envelope: Envelope = serde_json::from_value(json!({
+    sending.next(&Steps, &cx, &envelope(), on_unknown)
+}
+
+fn envelope() -> Envelope {
+    serde_json::from_value(json!({
         "schema": 1, "type": "message", "id": MessageId::new(), "direction": "outbound",
         "channel": { "id": "steps", "kind": "steps" }, "partition_key": "k",
         "received_at": "2026-01-01T00:00:00.000Z", "authenticity": "none",
     }))
-    .expect("an envelope");
-    sending.next(&Steps, &cx, &envelope, on_unknown)
+    .expect("an envelope")
 }
 
 fn effect(next: &Next) -> &Effect {
@@ -183,5 +186,58 @@ fn a_step_that_was_never_begun_is_no_crash() {
     assert!(matches!(
         effect(&next(&mut sending, OnUnknown::Hold)),
         Effect::Upload { .. }
+    ));
+}
+
+/// Says that its token was refused whenever it was.
+struct Wants;
+
+impl Channel for Wants {
+    fn links(&self) -> Vec<Link> {
+        Vec::new()
+    }
+    fn decode(&self, _: &Cx<'_>, _: &mut Session, _: Wire<'_>) -> Result<Decoded, Reject> {
+        Err(Reject::NotFound)
+    }
+    fn send(
+        &self,
+        _: &Cx<'_>,
+        _: &Envelope,
+        past: &[Exchange],
+    ) -> Result<Step<Vec<Sent>>, SendError> {
+        if past.last() == Some(&answer("refused")) {
+            return Err(SendError::TokenExpired("access"));
+        }
+        let effect = Effect::Deliver { part: 0, key: None };
+        Ok(Step::Call(request(effect)))
+    }
+}
+
+#[test]
+fn a_refused_token_is_renewed_once_and_the_step_made_again() {
+    let token = |_: TokenName| None;
+    let cx = Cx {
+        now: Time::from_ms(0),
+        random: &NoRandom,
+        public_url: "",
+        channel: "wants",
+        peer: None,
+        token: &token,
+    };
+    let envelope = envelope();
+    let mut sending = Sending::resume(Vec::new(), 32);
+    let call = sending.next(&Wants, &cx, &envelope, OnUnknown::Hold);
+    assert!(matches!(call, Next::Call(_)));
+    sending.exchanged(answer("refused"));
+    let renew = sending.next(&Wants, &cx, &envelope, OnUnknown::Hold);
+    assert!(matches!(renew, Next::Renew("access")));
+    assert_eq!(sending.past, [], "the refusal is no past");
+    let again = sending.next(&Wants, &cx, &envelope, OnUnknown::Hold);
+    assert!(matches!(again, Next::Call(_)));
+    sending.exchanged(answer("refused"));
+    let end = sending.next(&Wants, &cx, &envelope, OnUnknown::Hold);
+    assert!(matches!(
+        end,
+        Next::End(Err(SendError::TokenExpired("access")))
     ));
 }

@@ -1,10 +1,14 @@
-//! The sink worker over a real store and a real bus: SQLite and the embedded bus, as in `patchbay up`.
+//! The sink worker over a real store and a real bus: SQLite and the embedded bus, as in `patchbay
+//! up`; what several processes have to agree about over PostgreSQL too.
 
 #[cfg(feature = "failpoints")]
 mod crash;
+mod guarded;
 mod live;
 mod mqtt;
 mod order;
 mod provider;
+mod stores;
+mod tokens;
 mod trouble;
 mod world;

@@ -10,7 +10,7 @@ use patchbay_sdk::{
     Answer, Await, Channel, Cx, Decoded, Effect, Exchange, Link, MqttBroker, MqttOut, MqttVersion,
     Reject, Request, SendError, Sent, Session, Step, Wire,
 };
-use patchbay_store::{Journal, Want};
+use patchbay_store::Want;
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::world::{Plan, World};

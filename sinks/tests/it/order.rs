@@ -5,7 +5,6 @@ use std::{sync::Arc, time::Duration};
 use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox};
 use patchbay_message::ReceiptState;
-use patchbay_store::Desk;
 
 use crate::{
     provider::{Does, Provider},

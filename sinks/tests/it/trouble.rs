@@ -6,7 +6,7 @@ use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox, Message, Queue, partition_of};
 use patchbay_message::{InstanceId, MessageId, ReceiptState, ThreadId, Time};
 use patchbay_sinks::{OnDead, OnUnknown};
-use patchbay_store::{Changes, Desk, Fence, Lanes, Leases, ReceiptWord};
+use patchbay_store::{Changes, Fence, ReceiptWord};
 
 use crate::{
     provider::{Does, Provider},

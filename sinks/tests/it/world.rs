@@ -231,7 +231,7 @@ pub(crate) fn channel(id: &str) -> ChannelId {
 /// A store, a bus, and channels.
 pub(crate) struct World {
     pub(crate) bus: Arc<EmbeddedBus>,
-    pub(crate) store: Arc<SqliteStore>,
+    pub(crate) store: Arc<dyn Store>,
     pub(crate) channels: Arc<Channels>,
     pub(crate) clock: Arc<SystemClock>,
     conversations: Mutex<std::collections::HashMap<ThreadId, (ConversationId, u64)>>,
@@ -277,11 +277,20 @@ impl World {
 
     /// A world in a folder that outlives it.
     pub(crate) fn at(path: &std::path::Path, plans: impl IntoIterator<Item = Plan>) -> Self {
-        let bus = EmbeddedBus::open(path.join("bus.db"), EmbeddedOptions::default());
         let store = SqliteStore::open(path.join("store.db"), SqliteOptions::default());
+        Self::on(store.expect("a store"), path, plans)
+    }
+
+    /// A world on this store.
+    pub(crate) fn on(
+        store: Arc<dyn Store>,
+        path: &std::path::Path,
+        plans: impl IntoIterator<Item = Plan>,
+    ) -> Self {
+        let bus = EmbeddedBus::open(path.join("bus.db"), EmbeddedOptions::default());
         Self {
             bus: bus.expect("a bus"),
-            store: store.expect("a store"),
+            store,
             channels: Arc::new(Channels::new(plans.into_iter().map(Plan::open))),
             clock: Arc::new(SystemClock),
             conversations: Mutex::default(),
@@ -384,13 +393,11 @@ impl World {
     }
 
     pub(crate) async fn commit(&self, changes: Changes) {
-        let store: &dyn Store = &*self.store;
-        store.commit(changes).await.expect("committed");
+        self.store.commit(changes).await.expect("committed");
     }
 
     pub(crate) async fn message(&self, id: MessageId) -> MessageRow {
-        let store: &dyn Store = &*self.store;
-        let found = store.message(id).await.expect("the store answers");
+        let found = self.store.message(id).await.expect("the store answers");
         found.expect("the message is there")
     }
 
@@ -430,19 +437,25 @@ impl World {
     }
 
     pub(crate) async fn dead(&self) -> Vec<DeadLetter> {
-        let store: &dyn Store = &*self.store;
         let filter = DeadFilter {
             limit: 100,
             ..DeadFilter::default()
         };
-        store.dead(&filter).await.expect("the store answers").items
+        self.store
+            .dead(&filter)
+            .await
+            .expect("the store answers")
+            .items
     }
 
     /// What is parked in a lane: number and reason.
     pub(crate) async fn parked(&self, on: &str, to: &str) -> Vec<(u64, String)> {
-        let store: &dyn Store = &*self.store;
         let lane = ThreadId::of(&channel(on), to);
-        let rows = store.parked(lane, 100).await.expect("the store answers");
+        let rows = self
+            .store
+            .parked(lane, 100)
+            .await
+            .expect("the store answers");
         rows.into_iter()
             .map(|row| (row.out_seq, row.reason))
             .collect()

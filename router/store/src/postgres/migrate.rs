@@ -22,6 +22,10 @@ const STEPS: &[(&str, &str)] = &[
         "fallbacks",
         include_str!("../../migrations/postgres/0003_fallbacks.sql"),
     ),
+    (
+        "provider_tokens",
+        include_str!("../../migrations/postgres/0004_provider_tokens.sql"),
+    ),
 ];
 
 /// Names our advisory locks among those of the database: "PBAY". The second half of the key is the

@@ -22,6 +22,10 @@ const STEPS: &[(&str, &str)] = &[
         "fallbacks",
         include_str!("../../migrations/sqlite/0003_fallbacks.sql"),
     ),
+    (
+        "provider_tokens",
+        include_str!("../../migrations/sqlite/0004_provider_tokens.sql"),
+    ),
 ];
 
 /// "PBAY": says in the file's header that it is ours.

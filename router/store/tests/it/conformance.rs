@@ -14,6 +14,7 @@ pub(crate) mod facts;
 pub(crate) mod journal;
 pub(crate) mod lanes;
 pub(crate) mod leases;
+pub(crate) mod provider_tokens;
 pub(crate) mod random;
 pub(crate) mod receipts;
 pub(crate) mod retention;
@@ -41,6 +42,14 @@ macro_rules! suite {
             its_owner_may_be_late_if_nobody_came,
             who_beats_is_counted_by_role,
             leaving_gives_everything_back,
+        ]);
+        crate::conformance::suite!(@topic $open, provider_tokens, [
+            one_of_many_fetches,
+            come_back_as_they_were_kept,
+            are_new_when_they_differ_or_were_renewed,
+            a_late_fetcher_keeps_nothing,
+            a_failure_makes_everybody_wait,
+            renewals_are_far_apart,
         ]);
         crate::conformance::suite!(@topic $open, journal, [
             all_of_a_commit_or_nothing,
