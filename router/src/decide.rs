@@ -57,6 +57,9 @@ pub struct Rules {
     pub flap_window: Duration,
     /// A flapping fault that is cleared counts as cleared once it has been quiet this long.
     pub hold_down: Duration,
+    /// A resolved conversation with so many lines is closed by the device's next report, and another
+    /// one begins.
+    pub report_lines_max: u64,
 }
 
 impl Default for Rules {
@@ -69,6 +72,7 @@ impl Default for Rules {
             flap_count: 3,
             flap_window: Duration::from_secs(10 * 60),
             hold_down: Duration::from_secs(5 * 60),
+            report_lines_max: 10_000,
         }
     }
 }

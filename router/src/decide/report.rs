@@ -6,7 +6,8 @@ use patchbay_message::{
 };
 use patchbay_store::{ConversationState, Want};
 
-use super::{Board, Ending, device, fault, message, preview};
+use super::{Board, Ending, Voice, device, fault, message, notice, preview};
+use crate::states::{self, Next, Trigger};
 
 /// The hint by which an adapter says that a sender is a device, for messages that do not show it.
 const DEVICE_HINT: &str = "device";
@@ -112,14 +113,33 @@ pub(super) fn take(
         conversation: None,
     };
     if faults(envelope).any(|fault| fault::is_news(board, said, fault)) {
-        let conversation = board.current(thread).unwrap_or_else(|| {
-            message::begin(board, envelope, thread, ConversationState::Resolved)
-        });
+        let conversation = conversation_of(board, envelope, thread);
         write(board, envelope, sender, thread, conversation);
         said.conversation = Some(conversation);
     }
     apply(board, said);
     (Ending::Routed, said.conversation)
+}
+
+/// The conversation the report is a line of. One that is at rest and full is closed, so that its lines
+/// go when their time has come, and another begins. Tickets keep theirs.
+fn conversation_of(board: &mut Board<'_>, envelope: &Envelope, thread: ThreadId) -> ConversationId {
+    let lines_max = board.context.rules.report_lines_max;
+    let current = board.current(thread).and_then(|id| board.conversation(id));
+    match current.map(|row| (row.id, row.state, row.last_pos)) {
+        Some((id, ConversationState::Resolved, n)) if n >= lines_max => close(board, id),
+        Some((id, ..)) => return id,
+        None => {}
+    }
+    message::begin(board, envelope, thread, ConversationState::Resolved)
+}
+
+fn close(board: &mut Board<'_>, id: ConversationId) {
+    if let Next::To(to) = states::next(ConversationState::Resolved, Trigger::Close) {
+        board.shift(id, to, None, true);
+        let text = "Closed: the device's reports go on in another conversation";
+        notice(board, id, Voice::System, "closed", text);
+    }
 }
 
 /// A message that asks for an answer: what it says of the device besides.
