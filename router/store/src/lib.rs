@@ -207,7 +207,7 @@ pub trait Desk: Send + Sync {
         &self,
         ids: &[ConversationId],
     ) -> Result<Vec<ConversationView>, StoreError>;
-    /// These messages, in no order; those that are not there are left out.
+    /// These messages, each once, in no order; those that are not there are left out.
     async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError>;
 
     /// One ticket.

@@ -2,14 +2,14 @@
 
 mod acts;
 
-use std::sync::Arc;
+use std::{collections::HashMap, sync::Arc};
 
 use axum::{
     Json,
     extract::{Path, Query, State},
 };
 use patchbay_message::{MessageId, Severity};
-use patchbay_store::{TicketEntry, TicketFilter, TicketState, TicketView};
+use patchbay_store::{MessageRow, TicketEntry, TicketFilter, TicketState, TicketView};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -233,17 +233,20 @@ impl Api {
     }
 
     async fn entries_shown(&self, entries: Vec<TicketEntry>) -> Result<Vec<EntryShown>, Problem> {
-        let ids: Vec<MessageId> = entries
+        // One message may be what several entries are about.
+        let mut ids: Vec<MessageId> = entries
             .iter()
             .filter_map(|entry| entry.message_id)
             .collect();
-        let mut messages = self.store.message_rows(&ids).await?;
+        ids.sort_unstable();
+        ids.dedup();
+        let rows = self.store.message_rows(&ids).await?;
+        let messages: HashMap<MessageId, MessageRow> =
+            rows.into_iter().map(|row| (row.id, row)).collect();
         let names = self.directory.names().await?;
         let shown = |entry: TicketEntry| {
-            let of_entry = |id| messages.iter().position(|row| row.id == id);
-            let message = entry.message_id.and_then(of_entry);
-            let message = message.map(|at| messages.swap_remove(at));
-            EntryShown::new(entry, message, &names)
+            let message = entry.message_id.and_then(|id| messages.get(&id));
+            EntryShown::new(entry, message.cloned(), &names)
         };
         Ok(entries.into_iter().map(shown).collect())
     }

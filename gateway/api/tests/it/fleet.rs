@@ -312,7 +312,10 @@ pub(crate) struct Fleet {
 }
 
 pub(crate) async fn fleet() -> Fleet {
-    let house = House::without_router(options()).await;
+    fleet_in(House::without_router(options()).await).await
+}
+
+pub(crate) async fn fleet_in(house: House) -> Fleet {
     let ann = house.agent("Ann", "agent").await;
     let machine = machine(&house, "store-1/frz-3").await;
     let ticket = raise(&house, &machine, ("E17", Severity::Critical)).await;

@@ -1,4 +1,4 @@
-//! A house for the API: SQLite, the embedded bus, a router, and agents with tokens.
+//! A house for the API: SQLite or PostgreSQL, the embedded bus, a router, and agents with tokens.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use patchbay_api::{Api, ApiOptions};
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, Message, Queue, partition_of};
 use patchbay_message::{ChannelId, Clock, InstanceId, MessageId, SystemClock, ThreadId, Time};
 use patchbay_router::RouterOptions;
-use patchbay_store::{SqliteOptions, SqliteStore, Store, blobs};
+use patchbay_store::{PostgresOptions, PostgresStore, SqliteOptions, SqliteStore, Store, blobs};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -104,14 +104,38 @@ impl House {
     pub(crate) async fn without_router(options: ApiOptions) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let clock = Arc::new(Moved::default());
-        let bus = EmbeddedBus::open(folder.path().join("bus.db"), EmbeddedOptions::default());
-        let bus = Valve::new(bus.unwrap());
         let sqlite = SqliteOptions {
             clock: clock.clone(),
             ..SqliteOptions::default()
         };
-        let store: Arc<dyn Store> =
-            SqliteStore::open(folder.path().join("store.db"), sqlite).unwrap();
+        let store = SqliteStore::open(folder.path().join("store.db"), sqlite).unwrap();
+        Self::over(store, clock, folder, options).await
+    }
+
+    /// The same, on an empty schema of the PostgreSQL that all tests share.
+    pub(crate) async fn on_postgresql(options: ApiOptions) -> Self {
+        let server = std::env::var("PATCHBAY_TEST_PG")
+            .expect("PATCHBAY_TEST_PG is not set: run the tests by `make test`");
+        let schema = format!("t{}", uuid::Uuid::now_v7().simple());
+        let connected = tokio_postgres::connect(&server, tokio_postgres::NoTls);
+        let (client, connection) = connected.await.unwrap();
+        tokio::spawn(connection);
+        let create = format!("CREATE SCHEMA {schema}");
+        client.batch_execute(&create).await.unwrap();
+        let url = format!("{server}?options=-csearch_path%3D{schema}");
+        let store = PostgresStore::connect(&url, PostgresOptions::default());
+        let folder = tempfile::tempdir().unwrap();
+        Self::over(store.await.unwrap(), Arc::default(), folder, options).await
+    }
+
+    async fn over(
+        store: Arc<dyn Store>,
+        clock: Arc<Moved>,
+        folder: TempDir,
+        options: ApiOptions,
+    ) -> Self {
+        let bus = EmbeddedBus::open(folder.path().join("bus.db"), EmbeddedOptions::default());
+        let bus = Valve::new(bus.unwrap());
         let blobs = blobs::open("file", folder.path()).await.unwrap();
         let stop = CancellationToken::new();
         let api = Api::open(

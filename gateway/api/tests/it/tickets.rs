@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::{
     fleet::{self, Fleet, entry, fleet, machine, raise},
-    house::channel,
+    house::{House, channel, options},
     live::Console,
 };
 
@@ -202,6 +202,34 @@ async fn the_history_tells_what_was_reported_and_how_far_a_command_got() {
     let rest = fleet.get("/history?limit=1&after=1").await;
     assert_eq!(rest["items"][0]["kind"], "sent");
     assert_eq!(rest["next"], Value::Null);
+}
+
+/// A message that both raised and cleared the fault: two lines are about it.
+async fn each_line_shows_its_message(house: House) {
+    let fleet = fleet::fleet_in(house).await;
+    let opened = fleet.get("/history").await;
+    let id: MessageId = serde_json::from_value(opened["items"][0]["message_id"].clone()).unwrap();
+    let line = TicketEntry {
+        message_id: Some(id),
+        ..entry(fleet.ticket, 2, TicketEvent::Cleared)
+    };
+    let (house, machine) = (&fleet.house, &fleet.machine);
+    fleet::change(house, machine, fleet.ticket, vec![line], |_| {}).await;
+    let history = fleet.get("/history").await;
+    for n in 0..2 {
+        let shown = &history["items"][n]["message"];
+        assert_eq!(shown["content"][0]["code"], "E17", "line {n}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_two_lines_is_shown_with_both_on_sqlite() {
+    each_line_shows_its_message(House::without_router(options()).await).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_message_of_two_lines_is_shown_with_both_on_postgresql() {
+    each_line_shows_its_message(House::on_postgresql(options()).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -98,7 +98,9 @@ impl Desk for SqliteStore {
     }
 
     async fn message_rows(&self, ids: &[MessageId]) -> Result<Vec<MessageRow>, StoreError> {
-        let ids = ids.to_vec();
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
         self.read(move |db| {
             ids.iter()
                 .filter_map(|id| conversations::message(db, *id).transpose())

@@ -269,7 +269,7 @@ pub(crate) async fn messages_are_paged_both_ways(store: &Dyn) {
         store.message(rows[2].id).await.unwrap(),
         Some(rows[2].clone())
     );
-    let wanted = [rows[4].id, MessageId::new(), rows[0].id];
+    let wanted = [rows[4].id, MessageId::new(), rows[0].id, rows[4].id];
     let mut found = store.message_rows(&wanted).await.unwrap();
     found.sort_by_key(|row| row.pos);
     assert_eq!(found, [rows[0].clone(), rows[4].clone()]);
