@@ -10,6 +10,8 @@ use serde_json::{Value, json};
 
 /// In `attributes`: it is what the broker keeps of a topic, not something new.
 pub const RETAINED: &str = "retained";
+/// In `thread_hints`, true: the sender is a device, also where it says nothing that only devices say.
+pub const DEVICE: &str = "device";
 /// In `thread_hints`: how long the device may be silent, and what fault its silence is.
 pub const SILENCE: &str = "silence";
 

@@ -226,7 +226,7 @@ impl Fleet {
         if said.given.retained {
             attributes.insert(device::RETAINED.to_owned(), true.into());
         }
-        let mut thread_hints = Attributes::new();
+        let mut thread_hints = Attributes::from_iter([(device::DEVICE.to_owned(), true.into())]);
         // Who is said to be gone is not waited for.
         let is_gone = content.iter().any(|part| self.says_offline(part));
         if let Some(silence) = self.silence.as_ref().filter(|_| !is_gone) {
