@@ -310,6 +310,7 @@ impl Parts {
         let options = MqttOptions {
             lease_ttl: self.config.router.lease_ttl.get(),
             drain: self.config.edge.drain_timeout.get(),
+            acks_max: MqttOptions::ACKS_MAX,
         };
         let stop = self.stops.listeners.clone();
         let mqtt = Mqtt::open(Arc::clone(ingress), self.instance.clone(), options, stop).await?;

@@ -354,6 +354,47 @@ async fn a_device_is_sent_no_more_than_it_takes() {
     assert!(row.reason.unwrap().contains("larger"));
 }
 
+#[tokio::test]
+async fn what_cannot_be_written_down_holds_up_neither_a_take_over_nor_the_stop() {
+    let world = World::new([mqtt("presses", presses())]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    for i in 0..10 {
+        talk.say(&i.to_string(), None).await;
+    }
+    let connected = async || {
+        let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+        device.subscribe(&[DISPLAY]).await;
+        device
+    };
+    let mut bystander = Device::connect(gateway.address(), MqttVersion::V5, "press-2").await;
+    let mut acknowledge = async |device: &mut Device| {
+        for _ in 0..5 {
+            let (id, reason) = (published(device.next().await).id, 0);
+            device.put(&Packet::PubAck { id, reason }).await;
+        }
+        // Whoever speaks after it is heard after it.
+        bystander.ping().await;
+    };
+    let goodbye = |reason| Some(Packet::Disconnect { reason });
+    let mut device = connected().await;
+    let locked = world.lock_store();
+    acknowledge(&mut device).await;
+    // It is let in once the store is back; the older one goes at once.
+    let hello = Packet::Connect(Box::new(hello(MqttVersion::V5, "press-1")));
+    let mut other = Device::open(gateway.address(), MqttVersion::V5).await;
+    other.put(&hello).await;
+    assert_eq!(device.rest().await.pop(), goodbye(reason::TAKEN_OVER));
+    drop((locked, other));
+
+    let mut device = connected().await;
+    let locked = world.lock_store();
+    acknowledge(&mut device).await;
+    let (mut rest, ()) = tokio::join!(device.rest(), gateway.stop());
+    assert_eq!(rest.pop(), goodbye(reason::SHUTTING_DOWN));
+    drop(locked);
+}
+
 /// How a message goes to the device, which writes first, and what is waited for then.
 struct Wait {
     qos: u8,

@@ -143,6 +143,14 @@ impl World {
         world
     }
 
+    /// From now on the store writes nothing, until this is dropped.
+    pub(crate) fn lock_store(&self) -> rusqlite::Connection {
+        let path = self.folder.path().join("store.db");
+        let other = rusqlite::Connection::open(path).unwrap();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        other
+    }
+
     /// A gateway of its own, with all channels.
     pub(crate) async fn gateway(&self) -> Gateway {
         let (stop, rest) = (CancellationToken::new(), CancellationToken::new());
@@ -185,6 +193,7 @@ impl World {
         let options = MqttOptions {
             lease_ttl: LEASE_TTL,
             drain: Duration::from_secs(5),
+            acks_max: 1,
         };
         let mqtt = Mqtt::open(Arc::new(ingress), instance, options, stop.clone()).await;
         let mqtt = mqtt.expect("it opens");

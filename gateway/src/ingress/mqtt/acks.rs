@@ -10,8 +10,6 @@ use patchbay_store::{Changes, CommitError, Expect, ReceiptWord, Store};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// Acks waiting to be written; beyond it the devices' connections wait.
-const ACKS_MAX: usize = 4096;
 /// Acks in one commit.
 const BATCH_MAX: usize = 500;
 /// While the store is away.
@@ -37,18 +35,19 @@ pub(super) struct Ack {
 pub(super) struct Acks(mpsc::Sender<Ack>);
 
 impl Acks {
-    /// The way, and the task that writes until `stop` and nothing is left.
+    /// The way, and the task that writes until `stop` and nothing is left. So many may wait.
     pub(super) fn new(
         store: Arc<dyn Store>,
         bus: Arc<dyn Bus>,
+        waiting_max: usize,
         stop: CancellationToken,
     ) -> (Self, impl Future<Output = ()> + Send + 'static) {
-        let (tx, rx) = mpsc::channel(ACKS_MAX);
+        let (tx, rx) = mpsc::channel(waiting_max.max(1));
         (Self(tx), write(store, bus, rx, stop))
     }
 
-    /// Hands over an ack; waits while too many are waiting. One that is lost by a crash is made
-    /// again: the device is sent the message once more.
+    /// Hands over an ack; waits while too many are waiting. One that is lost, by a crash or because
+    /// nobody waits for this any more, is made again: the device is sent the message once more.
     pub(super) async fn write(&self, ack: Ack) {
         let _ = self.0.send(ack).await;
     }

@@ -3,6 +3,7 @@
 
 use std::collections::VecDeque;
 
+use futures_util::FutureExt as _;
 use patchbay_message::{Direction, MessageId, ReceiptState, Time};
 use patchbay_mqtt::{Packet, Properties, Publish, topic};
 use patchbay_sdk::{Await, Downlink};
@@ -137,12 +138,13 @@ impl Line {
                 }
             }
             self.flush().await?;
-            if n_rows < limit as usize {
+            // Page by page: a history that nothing is waited for may be long.
+            self.note(std::mem::take(&mut notes)).await?;
+            if n_rows < limit as usize || self.called_off().now_or_never().is_some() {
                 break;
             }
         }
-        self.note(notes).await;
-        Ok(())
+        self.note(notes).await
     }
 
     /// Sends one row, or not; false if it and what follows have to wait.
@@ -313,18 +315,19 @@ impl Line {
             }
         };
         notes.words.push(word);
-        self.note(notes).await;
+        self.note(notes).await?;
         self.pump().await
     }
 
-    /// Hands over what is to be written down.
-    async fn note(&mut self, notes: Notes) {
+    /// Hands over what is to be written down. Waits for room, unless the connection has to end: what
+    /// is lost then is sent again.
+    async fn note(&mut self, notes: Notes) -> Result<(), End> {
         let Some(down) = &mut self.down else {
-            return;
+            return Ok(());
         };
         let through = down.settle();
         if through.is_none() && notes.words.is_empty() {
-            return;
+            return Ok(());
         }
         let ack = Ack {
             thread: self.thread,
@@ -332,7 +335,11 @@ impl Line {
             words: notes.words,
             expects: notes.expects,
         };
-        self.listener.shared.acks.write(ack).await;
+        tokio::select! {
+            biased;
+            () = self.listener.shared.acks.write(ack) => Ok(()),
+            end = self.called_off() => Err(end),
+        }
     }
 
     /// From now on the device has its time to answer.

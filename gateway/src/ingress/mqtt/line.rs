@@ -96,16 +96,27 @@ impl Line {
         self.finish(end).await
     }
 
+    /// When it has to end for reasons of our own, whatever it waits for.
+    pub(super) fn called_off(&self) -> impl Future<Output = End> + Send + use<> {
+        let (stop, kicked) = (&self.listener.shared.stop, &self.place.kicked);
+        let (stop, kicked) = (stop.clone(), kicked.clone());
+        async move {
+            tokio::select! {
+                biased;
+                () = stop.cancelled() => End::ours(reason::SHUTTING_DOWN, "shutdown"),
+                () = kicked.cancelled() => End::ours(reason::TAKEN_OVER, "taken_over"),
+            }
+        }
+    }
+
     async fn talk(&mut self) -> End {
-        let stop = self.listener.shared.stop.clone();
-        let kicked = self.place.kicked.clone();
+        let mut called_off = pin!(self.called_off());
         let mut alarm = pin!(sleep_until(self.alarm_at()));
         loop {
             let may_read = self.may_read();
             let step = tokio::select! {
                 biased;
-                () = stop.cancelled() => Err(End::ours(reason::SHUTTING_DOWN, "shutdown")),
-                () = kicked.cancelled() => Err(End::ours(reason::TAKEN_OVER, "taken_over")),
+                end = &mut called_off => Err(end),
                 done = self.uplink.next() => self.ended(done),
                 push = self.registration.next() => self.push(push).await,
                 packet = self.conn.read(), if may_read => match packet {

@@ -39,6 +39,14 @@ pub struct MqttOptions {
     pub lease_ttl: Duration,
     /// At stop: how long publishes under way may take to be confirmed.
     pub drain: Duration,
+    /// What devices have acknowledged and the store does not have yet; beyond it their connections
+    /// wait.
+    pub acks_max: usize,
+}
+
+impl MqttOptions {
+    /// The usual [`MqttOptions::acks_max`].
+    pub const ACKS_MAX: usize = 4096;
 }
 
 /// What all MQTT links of a gateway share.
@@ -80,6 +88,7 @@ impl Mqtt {
         let (acks, write_acks) = Acks::new(
             Arc::clone(&ingress.store),
             Arc::clone(&ingress.bus),
+            options.acks_max,
             rest.clone(),
         );
         let channels = ingress.channels.all();
