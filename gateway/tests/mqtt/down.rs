@@ -355,6 +355,44 @@ async fn a_device_is_sent_no_more_than_it_takes() {
 }
 
 #[tokio::test]
+async fn a_device_that_leaves_one_out_is_sent_no_more() {
+    let world = World::new([mqtt("presses", presses())]);
+    let gateway = up(&world).await;
+    let mut talk = Talk::begin(&world).await;
+    let mut ids = Vec::new();
+    for i in 0..8 {
+        ids.push(talk.say(&i.to_string(), None).await);
+    }
+    let mut connect = hello(MqttVersion::V5, "press-1");
+    connect.bounds.receive_max = Some(4);
+    let (mut device, _) = Device::greet(gateway.address(), connect).await;
+    device.subscribe(&[DISPLAY]).await;
+    let mut packets = Vec::new();
+    for i in 0..4 {
+        let publish = published(device.next().await);
+        assert_eq!(publish.payload, i.to_string());
+        packets.push(publish.id);
+    }
+    let acknowledge = async |device: &mut Device, id| {
+        device.put(&Packet::PubAck { id, reason: 0 }).await;
+    };
+    for id in packets.drain(1..) {
+        acknowledge(&mut device, id).await;
+    }
+    talk.state(ids[3], ReceiptState::Delivered).await;
+    device.ping().await;
+    acknowledge(&mut device, packets[0]).await;
+    for i in 4..8 {
+        let publish = published(device.next().await);
+        assert_eq!(publish.payload, i.to_string());
+        acknowledge(&mut device, publish.id).await;
+    }
+    for id in ids {
+        talk.state(id, ReceiptState::Delivered).await;
+    }
+}
+
+#[tokio::test]
 async fn what_cannot_be_written_down_holds_up_neither_a_take_over_nor_the_stop() {
     let world = World::new([mqtt("presses", presses())]);
     let gateway = up(&world).await;

@@ -1,40 +1,31 @@
 //! What a device's thread has for it, on its way down: read from the store's history after what the
 //! device has acknowledged, sent in order, never more at once than it takes.
 
-use std::collections::VecDeque;
-
 use futures_util::FutureExt as _;
 use patchbay_message::{Direction, MessageId, ReceiptState, Time};
 use patchbay_mqtt::{Packet, Properties, Publish, topic};
 use patchbay_sdk::{Await, Downlink};
 use patchbay_store::{Expect, MessageRow, ReceiptWord};
 
-use super::{super::thread_message, acks::Ack, end::End, line::Line, meter};
+use super::{
+    super::thread_message,
+    acks::Ack,
+    end::End,
+    line::Line,
+    meter,
+    window::{Entry, Window},
+};
 
 /// Rows read, and messages written, at once.
 const PAGE: usize = 16;
 
 /// One device's messages on their way.
 pub(super) struct Down {
-    /// Sent and not acknowledged, at most.
-    window: usize,
     /// Read up to this number.
     read_to: u64,
-    /// What was read and is not yet known to be through, in order.
-    open: VecDeque<Entry>,
-    next_id: u16,
+    /// What was read and is not yet known to be through.
+    window: Window,
     unacked: meter::InFlight,
-}
-
-struct Entry {
-    seq: u64,
-    message: MessageId,
-    /// Waits for this packet's PUBACK; 0 = it is through.
-    id: u16,
-    /// What the device is to answer by, and in which time.
-    awaits: Option<(String, Await)>,
-    /// It was sent, or there is a word on it: worth writing down.
-    counts: bool,
 }
 
 /// What is to be written down of messages.
@@ -57,34 +48,6 @@ enum Offer {
     Send(Box<Downlink>),
 }
 
-impl Down {
-    fn n_unacked(&self) -> usize {
-        self.open.iter().filter(|entry| entry.id != 0).count()
-    }
-
-    /// A packet id that no message on its way has.
-    fn id(&mut self) -> u16 {
-        loop {
-            self.next_id = self.next_id.checked_add(1).unwrap_or(1);
-            if self.open.iter().all(|entry| entry.id != self.next_id) {
-                return self.next_id;
-            }
-        }
-    }
-
-    /// Forgets what is through at the front; answers up to where, if that is worth writing.
-    fn settle(&mut self) -> Option<u64> {
-        let mut through = None;
-        while let Some(entry) = self.open.pop_front_if(|entry| entry.id == 0) {
-            if entry.counts {
-                through = Some(entry.seq);
-            }
-        }
-        self.unacked.set(self.n_unacked());
-        through
-    }
-}
-
 impl Line {
     /// The first subscription: from now on the device is sent what it misses.
     pub(super) async fn begin_down(&mut self) {
@@ -101,10 +64,8 @@ impl Line {
         let takes = self.bounds.receive_max.unwrap_or(u16::MAX);
         let window = self.listener.bounds.in_flight_max.min(takes).max(1);
         self.down = Some(Box::new(Down {
-            window: usize::from(window),
             read_to,
-            open: VecDeque::new(),
-            next_id: 0,
+            window: Window::new(window.into()),
             unacked: meter::InFlight::outbound(&self.listener.channel.id),
         }));
     }
@@ -118,8 +79,7 @@ impl Line {
         let store = std::sync::Arc::clone(&self.listener.shared.ingress.store);
         let mut notes = Notes::default();
         'reading: while let Some(down) = &self.down {
-            let room = down.window.saturating_sub(down.n_unacked());
-            let limit = u32::try_from(room.min(PAGE)).expect("a page is small");
+            let limit = u32::try_from(down.window.room().min(PAGE)).expect("a page is small");
             if limit == 0 {
                 break;
             }
@@ -182,18 +142,7 @@ impl Line {
             Offer::Skip | Offer::Send(_) => {}
         }
         if let Some(down) = &mut self.down {
-            match down
-                .open
-                .back_mut()
-                .filter(|last| last.id == 0 && entry.id == 0)
-            {
-                // However much is skipped behind one that waits, it is one entry.
-                Some(last) => {
-                    last.seq = seq;
-                    last.counts |= entry.counts;
-                }
-                None => down.open.push_back(entry),
-            }
+            down.window.push(entry);
             down.read_to = seq;
             self.registration.advance(seq);
         }
@@ -249,7 +198,7 @@ impl Line {
         if !topic::is_name(&out.topic) {
             return Err("its topic is no topic");
         }
-        let id = if out.qos == 0 { 0 } else { down.id() };
+        let id = if out.qos == 0 { 0 } else { down.window.id() };
         let was_sent = &self.listener.shared.was_sent;
         let before = was_sent.get(&self.thread).unwrap_or_default();
         let publish = Publish {
@@ -294,11 +243,9 @@ impl Line {
         let Some(down) = &mut self.down else {
             return Ok(());
         };
-        let Some(entry) = down.open.iter_mut().find(|entry| entry.id == id && id != 0) else {
+        let Some((message, awaits)) = down.window.acked(id) else {
             return Ok(());
         };
-        entry.id = 0;
-        let (message, awaits) = (entry.message, entry.awaits.take());
         let mut notes = Notes::default();
         let word = if reason >= 0x80 {
             meter::sent(channel, "refused");
@@ -325,7 +272,8 @@ impl Line {
         let Some(down) = &mut self.down else {
             return Ok(());
         };
-        let through = down.settle();
+        let through = down.window.settle();
+        down.unacked.set(down.window.n_unacked());
         if through.is_none() && notes.words.is_empty() {
             return Ok(());
         }

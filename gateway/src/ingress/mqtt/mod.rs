@@ -13,6 +13,7 @@ mod status;
 mod uplink;
 mod welcome;
 mod wills;
+mod window;
 
 use std::{sync::Arc, time::Duration};
 
