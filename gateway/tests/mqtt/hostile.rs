@@ -273,6 +273,35 @@ async fn who_sends_too_fast_is_held_back_and_loses_nothing() {
 }
 
 #[tokio::test]
+async fn who_subscribes_all_the_time_is_held_back_too() {
+    let mut options = presses();
+    options["messages_per_minute"] = json!(1200);
+    options["messages_burst"] = json!(10);
+    let world = World::new([mqtt("presses", options)]);
+    let gateway = world.gateway().await;
+    let mut device = Device::connect(gateway.address(), MqttVersion::V5, "press-1").await;
+    let begun = Instant::now();
+    let filter = || "factory/press-1/display".to_owned();
+    for id in 1..=15 {
+        let filters = vec![(filter(), 1)];
+        device.conn.put(&Packet::Subscribe { id, filters }).unwrap();
+        let filters = vec![filter()];
+        device.put(&Packet::Unsubscribe { id, filters }).await;
+    }
+    for id in 1..=15 {
+        let codes = vec![1];
+        assert_eq!(device.next().await, Packet::SubAck { id, codes });
+        assert_eq!(device.next().await, Packet::UnsubAck { id, n: 1 });
+    }
+    // Ten at once, then one every 50 ms.
+    assert!(
+        begun.elapsed() >= Duration::from_millis(900),
+        "{:?}",
+        begun.elapsed()
+    );
+}
+
+#[tokio::test]
 async fn a_device_that_does_not_read_its_answers_holds_up_nobody() {
     let world = World::new([mqtt("presses", presses())]);
     let gateway = world.gateway().await;

@@ -50,7 +50,7 @@ enum Offer {
 
 impl Line {
     /// The first subscription: from now on the device is sent what it misses.
-    pub(super) async fn begin_down(&mut self) {
+    async fn begin_down(&mut self) {
         if self.down.is_some() {
             return;
         }

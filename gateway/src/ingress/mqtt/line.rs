@@ -53,7 +53,7 @@ pub(super) struct Line {
     will: Option<Box<Will>>,
     uplink: Uplink,
     /// One that came too fast, and when it is read.
-    held: Option<(Box<Publish>, Instant)>,
+    held: Option<(Box<Packet>, Instant)>,
     silence_max: Duration,
     heard: Instant,
     n_foreign: u32,
@@ -123,7 +123,7 @@ impl Line {
                     Ok(packet) => self.packets(packet).await,
                     Err(error) => Err(error.into()),
                 },
-                () = &mut alarm => self.alarmed(),
+                () = &mut alarm => self.alarmed().await,
             };
             self.in_flight.set(self.uplink.len());
             let step = match step {
@@ -155,11 +155,11 @@ impl Line {
         }
     }
 
-    fn alarmed(&mut self) -> Result<(), End> {
+    async fn alarmed(&mut self) -> Result<(), End> {
         let now = Instant::now();
-        if let Some((publish, _)) = self.held.take_if(|(_, at)| *at <= now) {
+        if let Some((packet, _)) = self.held.take_if(|(_, at)| *at <= now) {
             self.heard = now;
-            return self.publish(publish);
+            return self.packet(*packet).await;
         }
         if self.may_read() && now >= self.heard + self.silence_max {
             return Err(End::fault(reason::KEEP_ALIVE, "keep_alive"));
@@ -181,8 +181,16 @@ impl Line {
     }
 
     async fn packet(&mut self, packet: Packet) -> Result<(), End> {
+        // Held back, not thrown away: the device waits, and nothing of it is lost.
+        if is_work(&packet)
+            && let Some(wait) = self.listener.wait(self.thread)
+        {
+            meter::refused(&self.listener.channel.id, "rate_limited");
+            self.held = Some((Box::new(packet), Instant::now() + wait));
+            return Ok(());
+        }
         match packet {
-            Packet::Publish(publish) => self.publish(Box::new(publish)),
+            Packet::Publish(publish) => self.publish(&publish),
             Packet::PubAck { id, reason } => self.acked(id, reason).await,
             Packet::PingReq => Ok(self.conn.put(&Packet::PingResp)?),
             Packet::Subscribe { id, filters } => self.subscribe(id, filters).await,
@@ -203,7 +211,7 @@ impl Line {
         }
     }
 
-    fn publish(&mut self, publish: Box<Publish>) -> Result<(), End> {
+    fn publish(&mut self, publish: &Publish) -> Result<(), End> {
         let channel = &self.listener.channel.id;
         if publish.qos > 1 {
             return Err(End::fault(reason::QOS, "qos"));
@@ -218,15 +226,9 @@ impl Line {
         if !topic::is_name(&publish.topic) {
             return Err(End::fault(reason::TOPIC, "malformed"));
         }
-        // Held back, not thrown away: the device waits, and nothing of it is lost.
-        if let Some(wait) = self.listener.wait(self.thread) {
-            meter::refused(channel, "rate_limited");
-            self.held = Some((publish, Instant::now() + wait));
-            return Ok(());
-        }
         if self.permits.may_publish(&publish.topic) {
             meter::received(channel, "listener");
-            self.uplink.begin(&mut self.session, &publish, false);
+            self.uplink.begin(&mut self.session, publish, false);
             return Ok(());
         }
         meter::refused(channel, "topic");
@@ -235,7 +237,7 @@ impl Line {
         if self.conn.version() == MqttVersion::V4 || self.n_foreign > FOREIGN_MAX {
             return Err(End::fault(reason::NOT_AUTHORIZED, "topic"));
         }
-        self.uplink.refuse(&publish, reason::NOT_AUTHORIZED);
+        self.uplink.refuse(publish, reason::NOT_AUTHORIZED);
         Ok(())
     }
 
@@ -260,14 +262,15 @@ impl Line {
 
     async fn subscribe(&mut self, id: u16, filters: Vec<(String, u8)>) -> Result<(), End> {
         let mut codes = Vec::with_capacity(filters.len());
+        let n_before = self.subscriptions.len();
         for (filter, qos) in filters {
             codes.push(self.grant(filter, qos));
         }
         self.conn.put(&Packet::SubAck { id, codes })?;
-        if self.subscriptions.is_empty() {
+        // What it has subscribed to already it has been sent.
+        if self.subscriptions.len() == n_before {
             return Ok(());
         }
-        self.begin_down().await;
         self.pump().await
     }
 
@@ -360,4 +363,12 @@ impl Line {
             let _ = timeout(GOODBYE_TIMEOUT, self.conn.shutdown()).await;
         }
     }
+}
+
+/// What counts for a device's rate: it makes work, here or behind us.
+fn is_work(packet: &Packet) -> bool {
+    matches!(
+        packet,
+        Packet::Publish(_) | Packet::Subscribe { .. } | Packet::Unsubscribe { .. }
+    )
 }
