@@ -2,8 +2,13 @@
 
 pub mod mqtt;
 pub mod webchat;
+pub mod wechat;
 
 use patchbay_sdk::Kind;
 
 /// Every kind of channel that is built in.
-pub const ALL: &[Kind] = &[Kind::of::<webchat::WebChat>(), Kind::of::<mqtt::Mqtt>()];
+pub const ALL: &[Kind] = &[
+    Kind::of::<webchat::WebChat>(),
+    Kind::of::<mqtt::Mqtt>(),
+    Kind::of::<wechat::WeChat>(),
+];

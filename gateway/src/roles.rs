@@ -220,7 +220,8 @@ impl Parts {
     }
 
     fn sinks(&mut self) -> Task {
-        let options = open::sinks_options(&self.config);
+        let mut options = open::sinks_options(&self.config);
+        options.files = Arc::clone(&self.blobs).into();
         let status = Arc::clone(&options.status);
         self.checks
             .push(("sinks", Box::new(move || status.problem())));

@@ -7,6 +7,7 @@ mod backoff;
 mod channels;
 mod duty;
 mod errand;
+mod files;
 mod gate;
 mod http;
 mod item;
@@ -30,6 +31,7 @@ pub use backoff::Backoff;
 pub use channels::{
     Channels, IN_FLIGHT_MAX, OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits,
 };
+pub use files::Files;
 pub use http::{HttpOptions, HttpSetupError};
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};

@@ -237,6 +237,8 @@ impl Job {
     }
 
     async fn call(&mut self, request: Request) -> Result<(), Ending> {
+        let files = &self.worker.options.files;
+        let request = files.filled(request).await.map_err(Ending::Failed)?;
         if is_journaled(&request) {
             let pages = self.sending.begin(self.item.place(self.epoch));
             self.write(pages).await?;

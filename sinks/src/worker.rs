@@ -19,7 +19,7 @@ use serde::Serialize;
 use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
-    Channels, OpenChannel,
+    Channels, Files, OpenChannel,
     gate::Gates,
     http::{Http, HttpOptions},
     mqtt::Mqtt,
@@ -53,6 +53,8 @@ pub struct SinksOptions {
     pub parked_tick: Duration,
     /// Parked messages taken up in one look.
     pub parked_batch_max: u32,
+    /// Where files that go out are read.
+    pub files: Files,
     /// Bounds of HTTP requests.
     pub http: HttpOptions,
     /// Bounds of fetching tokens.
@@ -76,6 +78,7 @@ impl SinksOptions {
             exchanges_max: 32,
             parked_tick: Duration::from_secs(1),
             parked_batch_max: 400,
+            files: Files::default(),
             http: HttpOptions::default(),
             tokens: TokenOptions::default(),
             status: Arc::default(),

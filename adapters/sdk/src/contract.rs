@@ -82,6 +82,21 @@ pub trait Channel: Send + Sync {
         Err(SendError::Unsupported)
     }
 
+    /// The next step of writing `outbound` as the answer that `slot` holds back, given the exchanges so
+    /// far; nothing but the answer may reach the contact.
+    ///
+    /// # Errors
+    /// [`SendError::Unsupported`] for what cannot ride on an answer: it is sent instead.
+    fn ride(
+        &self,
+        _cx: &Cx<'_>,
+        _slot: &Slot,
+        _outbound: &Envelope,
+        _past: &[Exchange],
+    ) -> Result<Step<Reply>, SendError> {
+        Err(SendError::Unsupported)
+    }
+
     /// The next step of fetching a file that came in by the provider's handle, given the exchanges so
     /// far: the message's media has the address `provider:<handle>`.
     ///
@@ -336,4 +351,11 @@ pub struct Slot {
     pub address: String,
     /// How long the answer can wait.
     pub deadline: Duration,
+    /// The same for every repeat of the same message: a provider that sends again meanwhile waits
+    /// for the same outbound, and whichever request still stands carries it, once.
+    pub key: String,
+    /// Answers of this channel that may wait at the same time; one more is given at once.
+    pub held_max: u32,
+    /// Whatever the adapter must know to write the answer, see [`Channel::ride`].
+    pub memory: serde_json::Map<String, serde_json::Value>,
 }

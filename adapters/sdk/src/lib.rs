@@ -39,8 +39,8 @@ pub use plain::plain_text;
 pub use registry::{Kind, OpenError};
 pub use reject::Reject;
 pub use send::{
-    Answer, Await, Effect, Exchange, Fetched, HttpOut, LiveOut, Request, Scope, SendError, Sent,
-    Step, Token, TokenName,
+    Answer, Await, Effect, Exchange, Fetched, HttpOut, Insert, LiveOut, Request, Scope, SendError,
+    Sent, Step, Token, TokenName, Upload,
 };
 pub use verify::Verified;
 pub use wire::{HttpIn, Reply, Session, Wire};

@@ -84,6 +84,26 @@ pub struct HttpOut {
     pub timeout: Duration,
 }
 
+/// Something for the provider to keep, and to be named by later requests.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Upload {
+    /// Under this key it may be used again.
+    pub reuse: Option<String>,
+    /// A file of ours that the transport puts into the body.
+    pub insert: Option<Insert>,
+}
+
+/// A file of ours on its way into a request's body, so that no adapter ever holds its bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Insert {
+    /// In front of this byte of the body.
+    pub at: usize,
+    /// Which: `/media/{token}`, as media has it.
+    pub media: String,
+    /// A larger one is refused before anything is sent.
+    pub bytes_max: u64,
+}
+
 /// A nudge to the gateways that hold the contact's connections. The store's history is the truth.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LiveOut {
@@ -102,11 +122,8 @@ pub struct LiveOut {
 pub enum Effect {
     /// Nothing; may be repeated at will.
     Read,
-    /// Uploads something that may be used again under this key.
-    Upload {
-        /// Key of reuse.
-        reuse: Option<String>,
-    },
+    /// Gives the provider something to keep.
+    Upload(Box<Upload>),
     /// Reaches the contact; journaled before it is performed unless the provider takes a key.
     Deliver {
         /// Which part of the message.

@@ -1,8 +1,8 @@
 //! Gives one step to an adapter: what comes in, or what is asked of it until it is done.
 
 use patchbay_sdk::{
-    Channel, Cx, Decoded, Exchange, Fetched, Kind, Reject, SendError, Sent, Session, Step, Token,
-    TokenName, Wire,
+    Channel, Cx, Decoded, Exchange, Fetched, Kind, Reject, Reply, SendError, Sent, Session, Step,
+    Token, TokenName, Wire,
 };
 use serde_json::{Map, Value, json};
 
@@ -58,11 +58,12 @@ impl Incoming {
             step.downlink.is_some(),
             step.token.is_some(),
             step.fetch.is_some(),
+            step.ride.is_some(),
         ];
         let n_out = out.into_iter().filter(|is_there| *is_there).count();
         if found.len() + n_out != 1 {
             let come = "`http`, `open`, `frame`, `mqtt_login`, `mqtt`";
-            let go = "`downlink`, `send`, `token`, `fetch`";
+            let go = "`downlink`, `send`, `ride`, `token`, `fetch`";
             return Err(format!("a step is one of {come}, {go}"));
         }
         found.pop().transpose()
@@ -95,6 +96,9 @@ pub(crate) fn take(
 ) -> Result<Value, String> {
     if let Some(incoming) = Incoming::of(step)? {
         let found = incoming.decode(channel, surroundings, session);
+        if let Ok(decoded) = &found {
+            surroundings.slot.replace(decoded.slot.clone());
+        }
         return Ok(show::outcome(&found));
     }
     if let Some(file) = &step.downlink {
@@ -104,6 +108,14 @@ pub(crate) fn take(
         let envelope = file.envelope(&surroundings.channel, kind.manifest.id)?;
         let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.send(cx, &envelope, past);
         let show = |sent: &Vec<Sent>| ("sent", sent.iter().map(show::sent).collect());
+        return drive(surroundings, file.answers()?, ask, show);
+    }
+    if let Some(file) = &step.ride {
+        let envelope = file.envelope(&surroundings.channel, kind.manifest.id)?;
+        let slot = surroundings.slot.borrow().clone();
+        let slot = slot.ok_or("no answer is held back")?;
+        let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.ride(cx, &slot, &envelope, past);
+        let show = |reply: &Reply| ("reply", show::reply(reply));
         return drive(surroundings, file.answers()?, ask, show);
     }
     if let Some(file) = &step.token {

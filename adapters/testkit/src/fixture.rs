@@ -114,13 +114,16 @@ pub(crate) struct StepFile {
     /// An envelope goes out.
     #[serde(default)]
     pub(crate) send: Option<SendFile>,
+    /// An envelope rides on the answer that the step before holds back.
+    #[serde(default)]
+    pub(crate) ride: Option<SendFile>,
     /// A token is to be fetched.
     #[serde(default)]
     pub(crate) token: Option<TokenFile>,
     /// A file that came in is to be fetched.
     #[serde(default)]
     pub(crate) fetch: Option<FetchFile>,
-    /// What is signed: `body`, `header:name`, `query:name`, `json:/pointer/in/the/body`; of an MQTT
+    /// What is signed: `body`, `header:name`, `query:name`, `json:/pointer/in/the/body`, `xml:Name`; of an MQTT
     /// login `username`, `password`, `client_id`, `certificate`. A changed byte in any of it is
     /// refused.
     #[serde(default)]

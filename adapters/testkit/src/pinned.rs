@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::BTreeMap, sync::Mutex};
 
 use patchbay_message::Time;
-use patchbay_sdk::{Cx, Random, Secret, TokenName};
+use patchbay_sdk::{Cx, Random, Secret, Slot, TokenName};
 
 /// Bytes that look random and are the same for the same seed (splitmix64).
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub(crate) struct Surroundings {
     pub(crate) tokens: BTreeMap<String, String>,
     /// Tokens the adapter has said it needs.
     pub(crate) fetched: RefCell<Vec<TokenName>>,
+    /// The answer that is held back since the last step that came in.
+    pub(crate) slot: RefCell<Option<Slot>>,
 }
 
 impl Surroundings {

@@ -118,6 +118,7 @@ pub(crate) fn surroundings(setting: &Setting) -> Surroundings {
         channel: setting.channel.clone(),
         tokens: BTreeMap::new(),
         fetched: RefCell::default(),
+        slot: RefCell::default(),
     }
 }
 

@@ -32,11 +32,14 @@ fn decoded(decoded: &Decoded) -> Value {
         shown.insert("refused".to_owned(), refused(&decoded.refused));
     }
     if let Some(slot) = &decoded.slot {
-        let ms = millis(slot.deadline);
-        shown.insert(
-            "slot".to_owned(),
-            json!({ "address": slot.address, "deadline_ms": ms }),
-        );
+        let slot = json!({
+            "address": slot.address,
+            "deadline_ms": millis(slot.deadline),
+            "key": slot.key,
+            "held_max": slot.held_max,
+            "memory": slot.memory,
+        });
+        shown.insert("slot".to_owned(), slot);
     }
     Value::Object(shown)
 }
@@ -125,7 +128,7 @@ fn ask(ask: &Ask) -> Value {
     }
 }
 
-fn reply(reply: &Reply) -> Value {
+pub(crate) fn reply(reply: &Reply) -> Value {
     match reply {
         Reply::Frames(frames) => {
             json!({ "frames": frames.iter().map(|frame| text(frame.as_bytes())).collect::<Value>() })

@@ -2,6 +2,7 @@
 
 mod mqtt;
 mod outside;
+mod wechat;
 
 use std::path::{Path, PathBuf};
 

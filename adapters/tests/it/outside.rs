@@ -20,6 +20,17 @@ fn python_agrees_with_every_login_of_mqtt() {
     );
 }
 
+#[test]
+fn python_and_openssl_agree_with_every_push_and_answer_of_wechat() {
+    let said = run("wechat/check.py");
+    assert!(
+        number(&said, "signed") >= 50
+            && number(&said, "answers") >= 2
+            && number(&said, "refused") >= 4,
+        "{said}"
+    );
+}
+
 fn run(script: &str) -> String {
     let output = Command::new("python3")
         .arg(super::fixtures().join(script))

@@ -23,7 +23,7 @@ impl Channel for Steps {
         past: &[Exchange],
     ) -> Result<Step<Vec<Sent>>, SendError> {
         let effects = [
-            Effect::Upload { reuse: None },
+            Effect::Upload(Box::default()),
             Effect::Deliver { part: 0, key: None },
             Effect::Deliver { part: 1, key: None },
         ];

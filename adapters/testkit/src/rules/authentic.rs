@@ -142,6 +142,7 @@ fn decode(
         channel: id.to_owned(),
         tokens: surroundings.tokens.clone(),
         fetched: surroundings.fetched.clone(),
+        slot: std::cell::RefCell::default(),
     };
     let mut session: Session = moment.session.clone();
     incoming
@@ -197,8 +198,25 @@ fn get(request: &Request, piece: &str) -> Option<Vec<u8>> {
             };
             Some(text.into_bytes())
         }
+        Some(("xml", name)) => {
+            let xml = std::str::from_utf8(&request.body).ok()?;
+            Some(xml[within(xml, name)?].as_bytes().to_vec())
+        }
         _ => None,
     }
+}
+
+/// Where the text of the first element of this name stands, without its CDATA.
+fn within(xml: &str, name: &str) -> Option<std::ops::Range<usize>> {
+    let (open, close) = (format!("<{name}>"), format!("</{name}>"));
+    let start = xml.find(&open)? + open.len();
+    let end = start + xml[start..].find(&close)?;
+    let (cdata, cdata_end) = ("<![CDATA[", "]]>");
+    let inner = xml[start..end].strip_prefix(cdata);
+    Some(match inner.and_then(|rest| rest.strip_suffix(cdata_end)) {
+        Some(_) => start + cdata.len()..end - cdata_end.len(),
+        None => start..end,
+    })
 }
 
 fn set(mut request: Request, piece: &str, bytes: Option<Vec<u8>>) -> Option<Request> {
@@ -216,6 +234,12 @@ fn set(mut request: Request, piece: &str, bytes: Option<Vec<u8>>) -> Option<Requ
                 String::from_utf8(bytes).map(|value| format!("{name}={value}"))
             });
             request.query = request.query.replacen(&old, &new.ok()?, 1);
+        }
+        Some(("xml", name)) => {
+            let mut xml = String::from_utf8(request.body).ok()?;
+            let range = within(&xml, name)?;
+            xml.replace_range(range, std::str::from_utf8(&bytes.unwrap_or_default()).ok()?);
+            request.body = xml.into_bytes();
         }
         Some((_, pointer)) => {
             let mut json: Value = serde_json::from_slice(&request.body).ok()?;

@@ -33,6 +33,7 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
                     channel: moment.surroundings.channel.clone(),
                     tokens: moment.surroundings.tokens.clone(),
                     fetched: moment.surroundings.fetched.clone(),
+                    slot: std::cell::RefCell::default(),
                 };
                 let mut session = moment.session.clone();
                 incoming.decode(moment.channel, &surroundings, &mut session)

@@ -1,0 +1,229 @@
+//! Files: fetched from WeChat while it keeps them, and given to it before they are sent.
+//!
+//! <https://developers.weixin.qq.com/doc/offiaccount/Asset_Management/Get_temporary_materials.html>
+
+use std::{fmt::Write, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, header};
+use patchbay_message::Media;
+use patchbay_sdk::{
+    Answer, Cx, Effect, Exchange, Fetched, HttpOut, Insert, Request, SendError, Step, Upload,
+};
+
+use super::{
+    ACCESS,
+    answer::{self, Nature, Said},
+    options::Options,
+    url,
+};
+
+/// How long a file may take.
+const TIMEOUT: Duration = Duration::from_secs(30);
+/// Where WeChat's own videos are; nothing else is fetched, wherever an answer points.
+const VIDEO_HOST: &str = "qq.com";
+/// Bytes of the longest name a file is given.
+const NAME_BYTES_MAX: usize = 100;
+/// What WeChat answers for a media id that it does not have, or not any more.
+const NO_MEDIA: i64 = 40007;
+
+/// Fetches a file that came in.
+pub(super) fn fetch(
+    options: &Options,
+    cx: &Cx<'_>,
+    handle: &str,
+    past: &[Exchange],
+) -> Result<Step<Fetched>, SendError> {
+    let Some(token) = (cx.token)(ACCESS) else {
+        return Ok(Step::Need(ACCESS));
+    };
+    let Some(first) = past.first() else {
+        let query = [("access_token", token.expose()), ("media_id", handle)];
+        return Ok(Step::Call(get(url(options, "/cgi-bin/media/get", &query))));
+    };
+    let Some(said) = said(first)? else {
+        return fetched(first).map(Step::Done);
+    };
+    match (said.errcode, said.video_url, past.get(1)) {
+        (Some(NO_MEDIA), ..) => Err(SendError::Gone(format!("{NO_MEDIA} {}", said.errmsg))),
+        (Some(code), ..) if code != 0 => Err(answer::error(code, &said.errmsg)),
+        (_, Some(video), None) if is_video(options, &video) => Ok(Step::Call(get(video))),
+        (_, Some(_), Some(second)) => fetched(second).map(Step::Done),
+        _ => Err(SendError::Payload(
+            "neither a file nor where one is".to_owned(),
+        )),
+    }
+}
+
+/// What an answer in JSON says; none if it is the file itself. Errors come with status 200.
+fn said(exchange: &Exchange) -> Result<Option<Said>, SendError> {
+    let body = answer::body(exchange, Nature::Repeatable)?;
+    let kind = header(exchange, header::CONTENT_TYPE).unwrap_or_default();
+    let may_be_json = kind.contains("json") || kind.starts_with("text/");
+    Ok(serde_json::from_slice(body).ok().filter(|_| may_be_json))
+}
+
+fn fetched(exchange: &Exchange) -> Result<Fetched, SendError> {
+    let bytes = answer::body(exchange, Nature::Repeatable)?;
+    Ok(Fetched {
+        bytes: bytes::Bytes::copy_from_slice(bytes),
+        mime: header(exchange, header::CONTENT_TYPE),
+        name: header(exchange, header::CONTENT_DISPOSITION)
+            .as_deref()
+            .and_then(name_in),
+    })
+}
+
+fn header(exchange: &Exchange, name: header::HeaderName) -> Option<String> {
+    let Exchange::Answered(Answer::Http { headers, .. }) = exchange else {
+        return None;
+    };
+    headers.get(name)?.to_str().ok().map(str::to_owned)
+}
+
+/// `attachment; filename="MEDIA_ID.jpg"`
+fn name_in(disposition: &str) -> Option<String> {
+    let (_, rest) = disposition.split_once("filename=")?;
+    let name = rest.split(';').next()?.trim().trim_matches('"');
+    (!name.is_empty()).then(|| name.to_owned())
+}
+
+/// Only where WeChat keeps its videos: an answer must not send us anywhere else.
+fn is_video(options: &Options, video: &str) -> bool {
+    let host = |url: &str| {
+        let rest = url
+            .strip_prefix("https://")
+            .or(url.strip_prefix("http://"))?;
+        let authority = rest.split(['/', '?', '#', '\\']).next()?;
+        (!authority.contains('@')).then(|| authority.to_ascii_lowercase())
+    };
+    let Some(found) = host(video) else {
+        return false;
+    };
+    let name = found.split(':').next().unwrap_or_default();
+    let is_wechat = name
+        .strip_suffix(VIDEO_HOST)
+        .is_some_and(|front| front.is_empty() || front.ends_with('.'));
+    is_wechat || host(&options.api_url) == Some(found)
+}
+
+fn get(url: String) -> Request {
+    Request::Http(HttpOut {
+        method: Method::GET,
+        url,
+        headers: HeaderMap::new(),
+        body: bytes::Bytes::new(),
+        effect: Effect::Read,
+        timeout: TIMEOUT,
+    })
+}
+
+/// What kind of media WeChat is given.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Image,
+    Voice,
+    Video,
+    Thumb,
+}
+
+impl Kind {
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Image => "image",
+            Self::Voice => "voice",
+            Self::Video => "video",
+            Self::Thumb => "thumb",
+        }
+    }
+
+    /// The largest file, bytes; see the page linked above.
+    pub(super) fn bytes_max(self) -> u64 {
+        match self {
+            Self::Image | Self::Video => 10 * 1024 * 1024,
+            Self::Voice => 2 * 1024 * 1024,
+            Self::Thumb => 64 * 1024,
+        }
+    }
+}
+
+/// Gives WeChat a file of ours, whose bytes the transport puts in.
+pub(super) fn upload(
+    options: &Options,
+    cx: &Cx<'_>,
+    token: &str,
+    kind: Kind,
+    media: &Media,
+) -> Request {
+    let mut random = [0_u8; 16];
+    cx.random.fill(&mut random);
+    let boundary = format!("patchbay-{}", hex::encode(random));
+    let mut body = String::new();
+    let name = file_name(media, kind);
+    let mime = if is_plain(&media.mime) {
+        &media.mime
+    } else {
+        "application/octet-stream"
+    };
+    write!(
+        body,
+        "--{boundary}\r\nContent-Disposition: form-data; name=\"media\"; filename=\"{name}\"\r\n\
+         Content-Type: {mime}\r\n\r\n"
+    )
+    .expect("a string takes any text");
+    let at = body.len();
+    write!(body, "\r\n--{boundary}--\r\n").expect("a string takes any text");
+    let content_type = HeaderValue::from_str(&format!("multipart/form-data; boundary={boundary}"));
+    let content_type = content_type.expect("hex is a header's value");
+    let query = [("access_token", token), ("type", kind.word())];
+    Request::Http(HttpOut {
+        method: Method::POST,
+        url: url(options, "/cgi-bin/media/upload", &query),
+        headers: HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]),
+        body: body.into(),
+        effect: Effect::Upload(Box::new(Upload {
+            reuse: Some(format!(
+                "wechat:{}:{}:{}",
+                options.app_id,
+                kind.word(),
+                media.url
+            )),
+            insert: Some(Insert {
+                at,
+                media: media.url.clone(),
+                bytes_max: kind.bytes_max(),
+            }),
+        })),
+        timeout: TIMEOUT,
+    })
+}
+
+/// WeChat judges a file by its name's ending.
+fn file_name(media: &Media, kind: Kind) -> String {
+    let ending = match media.mime.as_str() {
+        "image/png" => "png",
+        "image/gif" => "gif",
+        "image/bmp" => "bmp",
+        "audio/mpeg" | "audio/mp3" => "mp3",
+        "audio/amr" => "amr",
+        _ => match kind {
+            Kind::Image | Kind::Thumb => "jpg",
+            Kind::Voice => "amr",
+            Kind::Video => "mp4",
+        },
+    };
+    let stem = media.name.as_deref().unwrap_or_default();
+    let stem = stem.rsplit_once('.').map_or(stem, |(stem, _)| stem);
+    let stem: String = stem
+        .chars()
+        .filter(|c| c.is_alphanumeric() || "-_ ".contains(*c))
+        .collect();
+    let fits = !stem.trim().is_empty() && stem.len() <= NAME_BYTES_MAX;
+    format!("{}.{ending}", if fits { stem.trim() } else { "file" })
+}
+
+fn is_plain(mime: &str) -> bool {
+    !mime.is_empty()
+        && mime
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/.+-".contains(&b))
+}
