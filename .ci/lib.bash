@@ -118,3 +118,10 @@ service_start() {
   tail -n 40 "$dir/log" >&2
   die "did not start (attempt $try); its last lines are above"
 }
+
+# Where .ci/install puts wechatpy: another list of versions is another folder.
+wechatpy_folder() {
+  local versions
+  versions=$(cksum <"$here/wechatpy.txt")
+  printf '%s/wechatpy-%s\n' "$cache" "${versions%% *}"
+}

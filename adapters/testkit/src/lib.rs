@@ -10,6 +10,8 @@
 
 mod act;
 mod docs;
+#[cfg(feature = "fakes")]
+pub mod fakes;
 mod fixture;
 mod fuzz;
 mod given;

@@ -1,8 +1,12 @@
-//! The rules find what they are for: a small adapter passes, and fails when it has a flaw.
+//! The rules find what they are for: a small adapter passes, and fails when it has a flaw. And the fake
+//! providers refuse what the real ones refuse.
+
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail like tests")]
 
 mod flaws;
 mod gate;
 mod toy;
+mod wechat;
 
 use patchbay_sdk::Kind;
 use patchbay_testkit::Suite;
