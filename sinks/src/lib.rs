@@ -23,6 +23,7 @@ mod shard;
 mod tokens;
 mod verdict;
 mod watch;
+mod window;
 mod worker;
 
 use std::sync::{Arc, atomic::AtomicU64};

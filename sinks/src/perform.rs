@@ -7,6 +7,7 @@ use std::{sync::Arc, time::Duration};
 
 use patchbay_message::InstanceId;
 use patchbay_sdk::{Link, Request, SendError, Sent, TokenName};
+use patchbay_store::WindowNow;
 use tokio::{
     sync::{mpsc, oneshot},
     time::Instant,
@@ -18,9 +19,10 @@ use crate::{
     gate::{Pass, Standing},
     item::Item,
     link, meter,
-    sending::{Next, Pages, Sending, is_journaled},
+    sending::{Next, Pages, Sending, is_delivery, is_journaled},
     tokens::{Lent, NoToken, Present},
     verdict::{PAUSED_RECHECK, Rest},
+    window,
     worker::Worker,
 };
 
@@ -28,7 +30,7 @@ use crate::{
 const STEP_WAIT_MAX: Duration = Duration::from_secs(30);
 /// How long a message waits in memory for the channel's rate before it is parked.
 const RATE_WAIT_MAX: Duration = Duration::from_secs(1);
-/// Before the store is asked again for tokens after it failed.
+/// Before the store is asked again after it failed: for the right to send, for reply windows.
 const STORE_PAUSE: Duration = Duration::from_millis(200);
 
 /// How one try ended.
@@ -100,6 +102,9 @@ pub(crate) struct JournalAsk {
     pub(crate) written: oneshot::Sender<()>,
 }
 
+/// A contact's reply windows; none where the kind, or the message, needs none.
+type Windows = Option<Vec<WindowNow>>;
+
 /// One message to be sent by a task of its own.
 pub(crate) struct Job {
     pub(crate) worker: Arc<Worker>,
@@ -136,9 +141,13 @@ impl Job {
         if let Err(ending) = self.admitted().await {
             return ending;
         }
+        let windows = match self.windows().await {
+            Ok(windows) => windows,
+            Err(ending) => return ending,
+        };
         let _in_flight = meter::InFlight::begin(&self.channel.id);
         let begun = Instant::now();
-        let ending = self.steps().await;
+        let ending = self.steps(windows).await;
         let took = begun.elapsed();
         self.pass.gate.took(took);
         meter::took(&self.channel.id, took);
@@ -178,7 +187,32 @@ impl Job {
         }
     }
 
-    async fn steps(&mut self) -> Ending {
+    /// The contact's reply windows, where the kind has any. A message that will not fit is not even
+    /// begun.
+    async fn windows(&self) -> Result<Windows, Ending> {
+        if !window::needs(self.channel.kind, &self.item.envelope) {
+            return Ok(None);
+        }
+        let now = self.worker.now();
+        let windows = match self.worker.store.windows(self.item.lane).await {
+            Ok(windows) => windows,
+            Err(error) => {
+                tracing::warn!(%error, "store unavailable, reply windows not known");
+                let why = "its reply window cannot be looked up";
+                return Err(Ending::NotNow(Rest::new(
+                    "retry",
+                    why,
+                    now.plus(STORE_PAUSE),
+                )));
+            }
+        };
+        if self.sending.is_fresh() {
+            window::choose(&windows, now, self.item.id(), 0).map_err(Ending::Failed)?;
+        }
+        Ok(Some(windows))
+    }
+
+    async fn steps(&mut self, mut windows: Windows) -> Ending {
         let mut lent = Lent::default();
         loop {
             let next = {
@@ -193,7 +227,7 @@ impl Job {
             };
             match next {
                 Next::Call(request) => {
-                    if let Err(ending) = self.call(request).await {
+                    if let Err(ending) = self.call(request, &mut windows).await {
                         return ending;
                     }
                 }
@@ -236,11 +270,30 @@ impl Job {
         }
     }
 
-    async fn call(&mut self, request: Request) -> Result<(), Ending> {
+    async fn call(&mut self, request: Request, windows: &mut Windows) -> Result<(), Ending> {
         let files = &self.worker.options.files;
         let request = files.filled(request).await.map_err(Ending::Failed)?;
+        let place = self.item.place(self.epoch);
+        let mut spends = None;
+        if is_delivery(&request)
+            && let Some(windows) = windows
+        {
+            let (now, step) = (self.worker.now(), self.sending.step());
+            spends = window::choose(windows, now, place.message, step).map_err(Ending::Failed)?;
+            let spent = windows
+                .iter_mut()
+                .find(|one| Some(one.window.message) == spends);
+            if let Some(window) = spent
+                && !window.spent.contains(&(place.message, step))
+            {
+                window.spent.push((place.message, step));
+            }
+        }
         if is_journaled(&request) {
-            let pages = self.sending.begin(self.item.place(self.epoch));
+            let pages = self.sending.begin(place, spends);
+            self.write(pages).await?;
+        } else if let Some(spends) = spends {
+            let pages = self.sending.reserve(place, spends);
             self.write(pages).await?;
         }
         let exchange = match request {

@@ -165,6 +165,10 @@ impl Recorder {
         changes
             .receipts
             .push(self.word(item, death.state.clone(), reason));
+        let given_back = sending.given_back();
+        changes
+            .unspend
+            .extend(given_back.map(|step| (item.id(), step)));
         changes.dead.push(DeadLetter {
             id: item.id(),
             direction: Direction::Outbound,
@@ -322,6 +326,7 @@ fn append(all: &mut Changes, one: Changes) {
     all.unpark.extend(one.unpark);
     all.attempts.extend(one.attempts);
     all.attempts_done.extend(one.attempts_done);
+    all.unspend.extend(one.unspend);
     all.sent.extend(one.sent);
     all.receipts.extend(one.receipts);
     all.expects.extend(one.expects);

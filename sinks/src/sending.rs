@@ -30,6 +30,7 @@ pub(crate) struct Sending {
     /// This step was begun in the journal and has no end there.
     open: Option<usize>,
     token_again: bool,
+    given_back: Option<u16>,
     /// How often the adapter was asked in this try.
     n_asked: usize,
     /// How often it may be asked.
@@ -175,13 +176,45 @@ impl Sending {
         self.past.len() > self.kept
     }
 
-    /// Begins the next step in the journal: to be committed before the call.
-    pub(crate) fn begin(&mut self, place: Place) -> Pages {
+    /// The next call's place among the exchanges: the journal's `part`.
+    pub(crate) fn step(&self) -> u16 {
+        part(self.past.len())
+    }
+
+    /// Nothing is known of it: no call of it was begun, now or before.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.past.is_empty()
+    }
+
+    /// Begins the next step in the journal, spending the window that this message opened: to be
+    /// committed before the call.
+    pub(crate) fn begin(&mut self, place: Place, spends: Option<MessageId>) -> Pages {
         let mut pages = self.unwritten(place);
         let step = self.past.len();
-        pages.begun.push(place.open(step));
+        pages.begun.push(AttemptOpen {
+            spends,
+            ..place.open(step)
+        });
         self.open = Some(step);
         pages
+    }
+
+    /// The same for a call that the provider knows again by its key: after a crash it is made again.
+    pub(crate) fn reserve(&mut self, place: Place, spends: MessageId) -> Pages {
+        let mut pages = self.begin(place, Some(spends));
+        let step = part(self.past.len());
+        pages.ended.push((place.message, step, journal::dropped()));
+        pages
+    }
+
+    /// The last call is known to have failed: what it spent is given back.
+    pub(crate) fn give_back(&mut self) {
+        self.given_back = self.has_called().then(|| part(self.past.len() - 1));
+    }
+
+    /// The step that spends nothing after all.
+    pub(crate) fn given_back(&self) -> Option<u16> {
+        self.given_back
     }
 
     /// The try failed and there will be another: the failed step is made again, the others are kept.
@@ -222,6 +255,15 @@ impl Sending {
     }
 }
 
+/// Whether a call reaches the contact, and so counts against a reply window.
+pub(crate) fn is_delivery(request: &Request) -> bool {
+    match request {
+        Request::Http(out) => matches!(out.effect, Effect::Deliver { .. }),
+        Request::Mqtt(out) => matches!(out.effect, Effect::Deliver { .. }),
+        Request::Live(_) => false,
+    }
+}
+
 /// Whether a call has to be in the journal before it is made: it reaches the contact and the
 /// provider would not notice a repeat.
 pub(crate) fn is_journaled(request: &Request) -> bool {
@@ -240,6 +282,7 @@ impl Place {
             out_seq: self.out_seq,
             part: part(step),
             epoch: self.epoch,
+            spends: None,
         }
     }
 }

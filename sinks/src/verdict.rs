@@ -132,7 +132,14 @@ pub(crate) fn judge(
                 state: ReceiptState::Unknown,
             }),
         },
-        SendError::WindowClosed | SendError::QuotaUsed => dead("window_closed"),
+        SendError::WindowClosed => Verdict::Dead(Death::failed(
+            "window_closed",
+            "the contact's reply window is closed; they have to write first",
+        )),
+        SendError::QuotaUsed => Verdict::Dead(Death::failed(
+            "window_closed",
+            "the contact's reply quota is used up; they have to write again first",
+        )),
         SendError::Gone(_) => {
             Verdict::Dead(Death::failed("gone", "the address does not exist any more"))
         }

@@ -7,8 +7,8 @@ use patchbay_message::{
     OutcomeStatus, ReceiptState, Time, TokenId,
 };
 use patchbay_store::{
-    Agent, ConversationState, ConversationView, Group, MessageKind, MessageRow, Presence, Role,
-    Strategy, Token,
+    Agent, ConversationState, ConversationView, Group, MessageKind, MessageRow, Presence,
+    ReplyStanding, Role, Strategy, Token,
 };
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -90,6 +90,29 @@ pub(crate) struct ConversationShown {
     pub(crate) read: u64,
     /// Agents who write a reply now.
     pub(crate) replying: Vec<Named>,
+    /// Where the channel limits how long and how often the contact may be answered. Only when one
+    /// conversation is asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) reply_window: Option<ReplyWindowShown>,
+}
+
+/// How often the contact may still be answered.
+#[derive(Debug, Serialize, ToSchema)]
+pub(crate) struct ReplyWindowShown {
+    /// Messages; null = as many as one likes. 0: the contact has to write first.
+    pub(crate) remaining: Option<u32>,
+    /// Until when, or when the last window ended; null = no end.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub(crate) until: Option<Time>,
+}
+
+impl From<ReplyStanding> for ReplyWindowShown {
+    fn from(standing: ReplyStanding) -> Self {
+        Self {
+            remaining: standing.remaining,
+            until: standing.until,
+        }
+    }
 }
 
 impl ConversationShown {
@@ -132,6 +155,7 @@ impl ConversationShown {
             delivered: thread.delivered_seq,
             read: thread.read_seq,
             replying,
+            reply_window: None,
         }
     }
 }

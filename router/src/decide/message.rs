@@ -4,7 +4,9 @@
 use patchbay_message::{
     Attributes, ContactId, ConversationId, Direction, Envelope, MessageId, Party, ThreadId, Time,
 };
-use patchbay_store::{Contact, Conversation, ConversationState, MessageKind, MessageRow, Thread};
+use patchbay_store::{
+    Contact, Conversation, ConversationState, MessageKind, MessageRow, ReplyWindow, Thread,
+};
 
 use super::{Board, Ending, Voice, notice, preview, report};
 use crate::states::{self, Next, Trigger};
@@ -175,6 +177,7 @@ fn say(
     conversation: ConversationId,
 ) {
     let now = board.now();
+    board.out.windows.extend(window(envelope, thread));
     let mut line = row(envelope, sender, thread, conversation, now);
     line.thread_seq = board.thread_mut(thread).map(|row| {
         row.last_seq += 1;
@@ -191,6 +194,17 @@ fn say(
     row.updated_at = now;
     line.pos = row.last_pos;
     board.add_message(line);
+}
+
+/// How long and how often the message lets us answer, if its channel says.
+fn window(envelope: &Envelope, thread: ThreadId) -> Option<ReplyWindow> {
+    let reply = envelope.reply.as_ref()?;
+    (reply.expires_at.is_some() || reply.quota.is_some()).then_some(ReplyWindow {
+        thread,
+        message: envelope.id,
+        ends_at: reply.expires_at,
+        quota: reply.quota,
+    })
 }
 
 /// What came in as a row that has no numbers yet.

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::{
     Audit, Contact, Conversation, ConversationState, DeadLetter, Device, Expect, MessageRow,
-    NewEvent, OutboxRow, Thread, Ticket, TicketEntry, TicketUpdate,
+    NewEvent, OutboxRow, ReplyWindow, Thread, Ticket, TicketEntry, TicketUpdate,
 };
 
 /// The right to a duty: compared with the lease row, which stays locked until the commit.
@@ -67,6 +67,10 @@ pub struct Changes {
     /// Attempts ended: `(message, part, exchange as JSON)`; written after `attempts`, so that one
     /// commit can hold both of the same part.
     pub attempts_done: Vec<(MessageId, u16, Value)>,
+    /// Windows that contacts' messages open; see [`ReplyWindow`].
+    pub windows: Vec<ReplyWindow>,
+    /// Attempts `(message, part)` that spend no window after all; written after `attempts`.
+    pub unspend: Vec<(MessageId, u16)>,
     /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
     /// came first is joined now. Name all parts of a message in one commit: a message is as far as
     /// the least of the parts known (one of which the provider has said nothing yet holds it back),
@@ -217,6 +221,8 @@ pub struct AttemptOpen {
     pub part: u16,
     /// The lane's epoch.
     pub epoch: i64,
+    /// It counts against the reply window that this message opened.
+    pub spends: Option<MessageId>,
 }
 
 /// A word on an outbound.

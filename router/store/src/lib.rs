@@ -19,6 +19,7 @@ mod query;
 mod rows;
 mod sqlite;
 mod tickets;
+mod windows;
 
 use std::time::Duration;
 
@@ -47,6 +48,7 @@ pub use tickets::{
     Device, Expect, FaultNow, Silence, Ticket, TicketEntry, TicketEvent, TicketFilter, TicketState,
     TicketUpdate, TicketView,
 };
+pub use windows::{ReplyStanding, ReplyWindow, WindowNow};
 
 /// Exclusive duties and who is alive. Judged by the store's clock alone.
 #[async_trait]
@@ -144,6 +146,9 @@ pub trait Lanes: Send + Sync {
 
     /// What is parked in one lane, first to last, at most `limit`.
     async fn parked(&self, lane: ThreadId, limit: u32) -> Result<Vec<Parked>, StoreError>;
+
+    /// A thread's reply windows, those that have ended too, by their end.
+    async fn windows(&self, thread: ThreadId) -> Result<Vec<WindowNow>, StoreError>;
 
     /// Takes `n` from a channel's shared bucket of `rate` per second and `burst`; answers how many
     /// were granted (from the front) and how long until there is another one, an hour at most. A

@@ -24,6 +24,7 @@ mod rows;
 mod sql;
 mod sweep;
 mod tls;
+mod windows;
 
 use std::{
     collections::VecDeque,

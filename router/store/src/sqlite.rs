@@ -24,6 +24,7 @@ mod rows;
 mod sql;
 mod sweep;
 mod tickets;
+mod windows;
 mod writer;
 
 use std::{

@@ -133,7 +133,7 @@ fn up_to_part_one(journal: &mut Vec<Attempt>, place: Place) -> Sending {
     for (part, body) in [(0, "sent 0"), (1, "sent 1")] {
         let call = next(&mut sending, OnUnknown::Hold);
         assert_eq!(effect(&call), &Effect::Deliver { part, key: None });
-        keep(journal, sending.begin(place));
+        keep(journal, sending.begin(place, None));
         if part == 0 {
             sending.exchanged(answer(body));
         }
@@ -240,4 +240,39 @@ fn a_refused_token_is_renewed_once_and_the_step_made_again() {
         end,
         Next::End(Err(SendError::TokenExpired("access")))
     ));
+}
+
+#[test]
+fn a_reserved_call_is_made_again_after_a_crash_and_keeps_what_it_spends() {
+    let (place, opener) = (place(), MessageId::new());
+    let mut journal = Vec::new();
+    let mut sending = Sending::resume(Vec::new(), 32);
+    let pages = sending.reserve(place, opener);
+    assert_eq!(pages.begun[0].spends, Some(opener));
+    keep(&mut journal, pages);
+    let crashed = Sending::resume(journal.clone(), 32);
+    assert!(crashed.is_fresh(), "nothing is unknown about it");
+
+    sending.exchanged(answer("sent 0"));
+    let pages = sending.reserve(place, opener);
+    let parts: Vec<u16> = pages.begun.iter().map(|begun| begun.part).collect();
+    assert_eq!(
+        parts,
+        [1],
+        "the first row is not begun anew: it would spend nothing"
+    );
+    keep(&mut journal, pages);
+    let resumed = Sending::resume(journal, 32);
+    assert_eq!(resumed.past, [answer("sent 0")]);
+}
+
+#[test]
+fn only_a_call_of_this_try_is_given_back() {
+    let mut sending = Sending::resume(Vec::new(), 32);
+    sending.give_back();
+    assert_eq!(sending.given_back(), None);
+    sending.exchanged(answer("sent"));
+    sending.exchanged(answer("refused"));
+    sending.give_back();
+    assert_eq!(sending.given_back(), Some(1));
 }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use patchbay_message::{ThreadId, Time};
+use patchbay_sdk::SendError;
 use serde_json::json;
 
 use super::{End, Shard};
@@ -135,7 +136,13 @@ impl Shard {
                 let pages = sending.fail(item.place(self.fence.epoch));
                 self.rests(item, Some(&*channel), rest, pages);
             }
-            Verdict::Dead(death) => self.dies(item, Some(&*channel), &death, &sending),
+            Verdict::Dead(death) => {
+                // What may have arrived counts.
+                if error != SendError::Unknown {
+                    sending.give_back();
+                }
+                self.dies(item, Some(&*channel), &death, &sending);
+            }
         }
     }
 

@@ -11,4 +11,5 @@ mod provider;
 mod stores;
 mod tokens;
 mod trouble;
+mod windows;
 mod world;

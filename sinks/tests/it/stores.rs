@@ -44,3 +44,18 @@ pub(crate) async fn postgres() -> Home {
         folder: tempfile::tempdir().expect("a folder"),
     }
 }
+
+/// The same on both stores.
+macro_rules! on_both {
+    ($($test:ident),* $(,)?) => {
+        mod sqlite {$(
+            #[tokio::test]
+            async fn $test() { super::$test(crate::stores::sqlite()).await; }
+        )*}
+        mod postgres {$(
+            #[tokio::test]
+            async fn $test() { super::$test(crate::stores::postgres().await).await; }
+        )*}
+    };
+}
+pub(crate) use on_both;

@@ -108,20 +108,7 @@ async fn who_dies_over_a_fetch_holds_nobody_up_for_long(home: stores::Home) {
     assert_eq!(guard.texts(), written(1));
 }
 
-/// The same on both stores.
-macro_rules! on_both {
-    ($($test:ident),* $(,)?) => {
-        mod sqlite {$(
-            #[tokio::test]
-            async fn $test() { super::$test(crate::stores::sqlite()).await; }
-        )*}
-        mod postgres {$(
-            #[tokio::test]
-            async fn $test() { super::$test(crate::stores::postgres().await).await; }
-        )*}
-    };
-}
-on_both!(
+stores::on_both!(
     two_workers_fetch_once,
     a_token_refused_in_flight_is_renewed_once,
     who_dies_over_a_fetch_holds_nobody_up_for_long,

@@ -35,6 +35,13 @@ struct Fake {
     answer_timeout: Duration,
 }
 
+/// A kind whose contacts can be answered for a while only.
+pub(crate) const WINDOWED: Manifest = Manifest {
+    reply_window: Some(Duration::from_secs(48 * 3600)),
+    quota: Some(5),
+    ..MANIFEST
+};
+
 const MANIFEST: Manifest = Manifest {
     id: "fake",
     title: "Fake",
@@ -171,6 +178,7 @@ pub(crate) struct Plan {
     pub(crate) retry: RetryPolicy,
     /// Another one than the test kind.
     pub(crate) channel: Option<Box<dyn Channel>>,
+    pub(crate) manifest: &'static Manifest,
 }
 
 impl Plan {
@@ -196,6 +204,15 @@ impl Plan {
                 ..RetryPolicy::default()
             },
             channel: None,
+            manifest: &MANIFEST,
+        }
+    }
+
+    /// Contacts can be answered only after they have written.
+    pub(crate) fn windowed(self) -> Self {
+        Self {
+            manifest: &WINDOWED,
+            ..self
         }
     }
 
@@ -210,7 +227,7 @@ impl Plan {
     fn open(self) -> OpenChannel {
         OpenChannel {
             id: channel(self.id),
-            kind: &MANIFEST,
+            kind: self.manifest,
             channel: self.channel.unwrap_or_else(|| {
                 Box::new(Fake {
                     url: self.url,

@@ -7,7 +7,9 @@ use axum::{
     extract::{Path, Query, State},
 };
 use patchbay_message::ConversationId;
-use patchbay_store::{ConversationFilter, ConversationState, ConversationView, MessagePage};
+use patchbay_store::{
+    ConversationFilter, ConversationState, ConversationView, MessagePage, ReplyStanding,
+};
 use serde::Deserialize;
 use utoipa::IntoParams;
 
@@ -19,7 +21,7 @@ use crate::{
     Api, Problem,
     auth::Who,
     directory::Names,
-    view::{ConversationShown, List, MessageShown},
+    view::{ConversationShown, List, MessageShown, ReplyWindowShown},
 };
 
 #[derive(Deserialize, IntoParams)]
@@ -111,7 +113,12 @@ pub(super) async fn show(
 ) -> Result<Json<ConversationShown>, Problem> {
     let view = api.conversation(path).await?;
     let names = api.directory.names().await?;
-    Ok(Json(api.shown(view, &names)))
+    let windows = api.store.windows(view.thread.id).await?;
+    let standing = ReplyStanding::of(&windows, api.clock.now());
+    Ok(Json(ConversationShown {
+        reply_window: standing.map(ReplyWindowShown::from),
+        ..api.shown(view, &names)
+    }))
 }
 
 #[derive(Deserialize, IntoParams)]

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::house::{House, until};
+use crate::house::{House, said, until};
 
 /// Every id, page by page.
 async fn pages(house: &House, token: &str, query: &str) -> Vec<String> {
@@ -145,4 +145,34 @@ async fn a_contact_and_their_conversation_look_as_documented() {
     assert_eq!(shown["contact"]["address"], "v1");
     assert_eq!(shown["unread"], 1);
     assert_eq!(shown["last_message"]["from"], "contact");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_conversation_shows_how_often_it_may_still_be_answered() {
+    let house = House::new().await;
+    let (_, token) = house.agent("Ann", "agent").await;
+    let free = house.say("free", "Hello?").await;
+    let shown = house.get(&format!("/conversations/{free}"), &token).await;
+    assert!(
+        shown.ok().get("reply_window").is_none(),
+        "nothing limits it"
+    );
+    let end = "2099-01-01T00:00:00.000Z";
+    let window = |quota: u32| {
+        let reply = json!({ "handle": "h", "expires_at": end, "quota": quota });
+        json!({ "reply": reply })
+    };
+    house.publish(said("ada", "one", &window(3))).await;
+    house.publish(said("ada", "two", &window(5))).await;
+    let id = house.heard("ada", "two").await;
+    let shown = house.get(&format!("/conversations/{id}"), &token).await;
+    let found = &shown.ok()["reply_window"];
+    assert_eq!(found, &json!({ "remaining": 8, "until": end }));
+    let ended = json!({ "reply": { "handle": "h", "expires_at": "2020-01-01T00:00:00.000Z" } });
+    house.publish(said("bob", "late", &ended)).await;
+    let id = house.heard("bob", "late").await;
+    let shown = house.get(&format!("/conversations/{id}"), &token).await;
+    let found = &shown.ok()["reply_window"];
+    assert_eq!(found["remaining"], 0);
+    assert_eq!(found["until"], "2020-01-01T00:00:00.000Z");
 }

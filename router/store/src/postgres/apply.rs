@@ -31,7 +31,7 @@ pub(super) struct Group<'a>(pub(super) &'a [&'a Changes]);
 
 impl<'a> Group<'a> {
     /// The rows of one kind, of all members in their order.
-    fn all<T>(self, of: impl Fn(&'a Changes) -> &'a Vec<T>) -> Vec<&'a T> {
+    pub(super) fn all<T>(self, of: impl Fn(&'a Changes) -> &'a Vec<T>) -> Vec<&'a T> {
         self.0.iter().flat_map(|changes| of(changes)).collect()
     }
 }

@@ -11,8 +11,9 @@ use super::{
     error::Fail,
     rows::{self, select_parked},
     sql::{Step, column, now_ms, params},
+    windows,
 };
-use crate::{Attempt, LaneFacts, Lanes, Parked, StoreError, bucket, limits::ROWS_MAX};
+use crate::{Attempt, LaneFacts, Lanes, Parked, StoreError, WindowNow, bucket, limits::ROWS_MAX};
 
 /// Connections of a gateway whose heartbeat has stopped are not shown; it may come back.
 macro_rules! alive {
@@ -94,6 +95,10 @@ impl Lanes for PostgresStore {
             params![lane.0, i64::from(limit.min(ROWS_MAX))],
         );
         Ok(self.work(step).await?.all(rows::parked)?)
+    }
+
+    async fn windows(&self, thread: ThreadId) -> Result<Vec<WindowNow>, StoreError> {
+        Ok(windows::load(self, thread).await?)
     }
 
     async fn take(

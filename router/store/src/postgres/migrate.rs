@@ -26,6 +26,10 @@ const STEPS: &[(&str, &str)] = &[
         "provider_tokens",
         include_str!("../../migrations/postgres/0004_provider_tokens.sql"),
     ),
+    (
+        "reply_windows",
+        include_str!("../../migrations/postgres/0005_reply_windows.sql"),
+    ),
 ];
 
 /// Names our advisory locks among those of the database: "PBAY". The second half of the key is the

@@ -46,11 +46,14 @@ const PROCESSED: &str = oldest!("processed", "at");
 const DEDUPE: &str = oldest!("dedupe", "at");
 const OUTCOMES: &str = oldest!("outcome", "at");
 const RECEIPTS: &str = oldest!("receipt", "at");
-/// Only of numbers that are done: an open attempt is what a redelivery must find.
+/// Only of numbers that are done: an open attempt is what a redelivery must find. What counts against
+/// a reply window stays a week longer than asked: none is open for longer.
 const ATTEMPTS: &str = oldest!(
     "attempt",
     "at",
-    "EXISTS (SELECT 1 FROM lane WHERE lane.id = row.lane AND row.out_seq <= lane.done)"
+    "EXISTS (SELECT 1 FROM lane WHERE lane.id = row.lane AND row.out_seq <= lane.done)
+         AND (row.spends IS NULL OR row.at + 604800000
+             < (extract(epoch FROM clock_timestamp()) * 1000)::int8 - $1)"
 );
 const DEAD: &str = oldest!("dead", "closed_at");
 /// What is past its time (`$1` milliseconds) of a table that closes its rows, `$2` at most. Other

@@ -11,10 +11,12 @@ use super::{
     error::Fail,
     people::guarded,
     rows::{self, select_parked},
-    sql::{all, blob, json, ms, one, opt_ms, run},
+    sql::{all, blob, json, ms, one, opt, opt_ms, run},
+    windows,
 };
 use crate::{
-    Attempt, Changes, LaneDone, LaneFacts, Lanes, Park, Parked, StoreError, limits::ROWS_MAX,
+    Attempt, Changes, LaneDone, LaneFacts, Lanes, Park, Parked, StoreError, WindowNow,
+    limits::ROWS_MAX,
 };
 
 #[async_trait]
@@ -52,6 +54,10 @@ impl Lanes for SqliteStore {
             )
         })
         .await
+    }
+
+    async fn windows(&self, thread: ThreadId) -> Result<Vec<WindowNow>, StoreError> {
+        self.read(move |db| windows::load(db, thread)).await
     }
 
     async fn take(
@@ -160,6 +166,7 @@ pub(super) fn write(db: &Connection, changes: &Changes, now: Time) -> Result<(),
         )?;
     }
     attempts(db, changes, now)?;
+    windows::write(db, changes)?;
     for change in &changes.live {
         let sql = if change.on {
             "INSERT INTO live (thread, gateway) VALUES (?1, ?2) ON CONFLICT DO NOTHING"
@@ -239,8 +246,9 @@ fn attempts(db: &Connection, changes: &Changes, now: Time) -> Result<(), Fail> {
     for attempt in &changes.attempts {
         run(
             db,
-            "INSERT OR REPLACE INTO attempt (message, part, lane, out_seq, epoch, exchange, at)
-             VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6)",
+            "INSERT OR REPLACE INTO attempt
+                 (message, part, lane, out_seq, epoch, exchange, at, spends)
+             VALUES (?1, ?2, ?3, ?4, ?5, NULL, ?6, ?7)",
             params![
                 blob(&attempt.message),
                 attempt.part,
@@ -248,6 +256,7 @@ fn attempts(db: &Connection, changes: &Changes, now: Time) -> Result<(), Fail> {
                 attempt.out_seq,
                 attempt.epoch,
                 ms(now),
+                opt(attempt.spends.as_ref()),
             ],
         )?;
     }

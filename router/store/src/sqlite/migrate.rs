@@ -26,6 +26,10 @@ const STEPS: &[(&str, &str)] = &[
         "provider_tokens",
         include_str!("../../migrations/sqlite/0004_provider_tokens.sql"),
     ),
+    (
+        "reply_windows",
+        include_str!("../../migrations/sqlite/0005_reply_windows.sql"),
+    ),
 ];
 
 /// "PBAY": says in the file's header that it is ours.

@@ -23,10 +23,11 @@ const AUDIT: &str = "DELETE FROM audit WHERE seq IN
     (SELECT seq FROM audit ORDER BY seq LIMIT ?2) AND at < ?1";
 const RECEIPTS: &str = "DELETE FROM receipt WHERE (channel, external_id) IN
     (SELECT channel, external_id FROM receipt WHERE at < ?1 ORDER BY at LIMIT ?2)";
-/// Only of numbers that are done: an open attempt is what a redelivery must find.
+/// Only of numbers that are done: an open attempt is what a redelivery must find. What counts against
+/// a reply window stays a week longer than asked: none is open for longer.
 const ATTEMPTS: &str = "DELETE FROM attempt WHERE (message, part) IN
     (SELECT a.message, a.part FROM attempt a JOIN lane l ON l.id = a.lane
-     WHERE a.at < ?1 AND a.out_seq <= l.done ORDER BY a.at LIMIT ?2)";
+     WHERE a.at < ?1 - iif(a.spends IS NULL, 0, 604800000) AND a.out_seq <= l.done ORDER BY a.at LIMIT ?2)";
 const DEAD: &str = "DELETE FROM dead WHERE id IN
     (SELECT id FROM dead WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
 /// Histories go first, a ticket when its history has gone: however long it is, a step is bounded.

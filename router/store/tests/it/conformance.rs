@@ -21,6 +21,7 @@ pub(crate) mod retention;
 pub(crate) mod settings;
 pub(crate) mod ticket_lists;
 pub(crate) mod tickets;
+pub(crate) mod windows;
 
 use std::sync::Arc;
 
@@ -85,6 +86,10 @@ macro_rules! suite {
             a_bucket_is_shared_and_refills,
             live_connections_come_and_go,
             resuming_a_channel_makes_its_parked_due,
+        ]);
+        crate::conformance::suite!(@topic $open, windows, [
+            of_each_kind_the_newest_counts,
+            know_which_attempts_count_against_them,
         ]);
         crate::conformance::suite!(@topic $open, receipts, [
             may_come_before_what_they_speak_of,

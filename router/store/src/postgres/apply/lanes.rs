@@ -9,6 +9,7 @@ use super::{Group, Plan, last_of_each};
 use crate::postgres::{
     error::Fail,
     sql::{column, int, json, now_ms, params},
+    windows,
 };
 
 pub(super) fn write<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fail> {
@@ -23,6 +24,7 @@ pub(super) fn write<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fai
     park(group, plan);
     ready(group, plan);
     attempts(group, plan)?;
+    windows::write(group, plan);
     live(group, plan);
     channel_errors(group, plan);
     Ok(())
@@ -171,12 +173,13 @@ fn attempts<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fail> {
         let rows = || begun.iter().copied();
         plan.add(
             concat!(
-                "INSERT INTO attempt (message, part, lane, out_seq, epoch, at) SELECT w.*, ",
+                "INSERT INTO attempt (message, part, lane, out_seq, epoch, spends, at) SELECT w.*, ",
                 now_ms!(),
-                " FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::int8[], $5::int8[]) w
+                " FROM unnest($1::uuid[], $2::int4[], $3::uuid[], $4::int8[], $5::int8[],
+                     $6::uuid[]) w
                  ON CONFLICT (message, part) DO UPDATE SET lane = excluded.lane,
                      out_seq = excluded.out_seq, epoch = excluded.epoch, exchange = NULL,
-                     at = excluded.at"
+                     spends = excluded.spends, at = excluded.at"
             ),
             params![
                 column(rows(), |attempt| attempt.message.0),
@@ -184,6 +187,7 @@ fn attempts<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fail> {
                 column(rows(), |attempt| attempt.lane.0),
                 column(rows(), |attempt| int(attempt.out_seq)),
                 column(rows(), |attempt| attempt.epoch),
+                column(rows(), |attempt| attempt.spends.map(|opener| opener.0)),
             ],
         );
     }

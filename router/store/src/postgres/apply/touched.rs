@@ -50,6 +50,7 @@ fn rows(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
         .chain(changes.conversation_updates.iter().map(|u| u.row.id.0))
         .chain(changes.messages.iter().map(|row| row.id.0))
         .chain(changes.loads.iter().map(|load| load.agent.0))
+        .chain(changes.windows.iter().map(|window| window.thread.0))
         .chain(changes.read.iter().map(|id| id.0));
     let lanes = changes
         .lanes_done
@@ -64,6 +65,7 @@ fn rows(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
                 .flat_map(|a| [a.lane.0, a.message.0]),
         )
         .chain(changes.attempts_done.iter().map(|(id, _, _)| id.0))
+        .chain(changes.unspend.iter().map(|(id, _)| id.0))
         .chain(changes.live.iter().map(|change| change.thread.0));
     let receipts = changes
         .sent

@@ -215,6 +215,7 @@ pub(crate) async fn attempts_are_kept_until_the_number_is_done(store: &Dyn) {
         out_seq: 1,
         part,
         epoch: 7,
+        spends: None,
     };
     let attempt = |part, exchange| Attempt {
         message,

@@ -99,6 +99,7 @@ pub(crate) async fn keeps_what_is_young_or_open(store: &Dyn) {
         out_seq,
         part: 0,
         epoch: 1,
+        spends: None,
     };
     let done = |lane| LaneDone { lane, out_seq: 1 };
     let (ended, waiting) = (letter(now()), letter(now()));
