@@ -14,6 +14,9 @@ pub(super) enum Fail {
     Sql(#[from] Error),
     #[error("a row cannot be read: {0}")]
     Json(#[from] serde_json::Error),
+    /// The server answered with a row that we do not understand.
+    #[error("{0}")]
+    Row(Box<Self>),
     /// May go better next time.
     #[error("{0}")]
     Store(String),
@@ -72,12 +75,24 @@ impl Fail {
         }
     }
 
+    /// One of those asked about is to blame: without it the same is answered.
+    pub(super) fn blames_one(&self) -> bool {
+        match self {
+            Self::Row(_) => true,
+            // Data exception: a value cannot even be looked for.
+            Self::Sql(error) => error
+                .code()
+                .is_some_and(|code| code.code().starts_with("22")),
+            _ => false,
+        }
+    }
+
     /// The server answered: what failed is the work, not the way to the server.
     pub(super) fn answered(&self) -> bool {
         match self {
             Self::Sql(error) => error.code().is_some_and(|code| !is_outage(code)),
             Self::Commit(CommitError::Store(_)) | Self::Store(_) | Self::Final(_) => false,
-            Self::Commit(_) | Self::Json(_) => true,
+            Self::Commit(_) | Self::Json(_) | Self::Row(_) => true,
         }
     }
 }
@@ -103,6 +118,7 @@ impl From<Fail> for CommitError {
             Fail::Commit(error) => error,
             Fail::Sql(error) => from_sql(&error),
             Fail::Json(error) => Self::Store(StoreError(error.to_string())),
+            Fail::Row(fail) => Self::Store(StoreError(fail.to_string())),
             Fail::Store(text) | Fail::Final(text) => Self::Store(StoreError(text)),
         }
     }

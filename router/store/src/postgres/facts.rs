@@ -80,7 +80,7 @@ pub(super) async fn load(inner: &Inner, want: &Want) -> Result<Facts, Fail> {
         .map(drop)?;
     let mut facts = Facts::default();
     for (take, answer) in takes.into_iter().zip(answers) {
-        take(&answer?, &mut facts)?;
+        take(&answer?, &mut facts).map_err(|fail| Fail::Row(Box::new(fail)))?;
     }
     Ok(facts)
 }

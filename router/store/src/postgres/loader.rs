@@ -1,6 +1,7 @@
 //! Loads facts for many askers at once. What is asked while an answer is on its way is asked in the
 //! next go together: one transaction costs the server more than the few rows that it finds, and the
-//! busier the server the more are asked together.
+//! busier the server the more are asked together. If a row cannot be read, each is asked by itself,
+//! so that only who asked for that row is told so.
 //!
 //! Questions about many rows gain nothing by that and go their own way, side by side.
 
@@ -110,26 +111,32 @@ async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Ask>) {
 }
 
 async fn answer(inner: &Inner, asks: Vec<Ask>) {
-    let found = match &asks[..] {
-        [] => return,
-        [one] => facts::load(inner, &one.want).await,
-        many => facts::load(inner, &together(many.iter().map(|ask| &ask.want))).await,
-    };
-    let found = found.map_err(StoreError::from);
+    if asks.len() < 2 {
+        return answer_singly(inner, asks).await;
+    }
+    let found = facts::load(inner, &together(asks.iter().map(|ask| &ask.want))).await;
     // Nobody may be waiting any more.
-    match (found, asks.len()) {
-        (Ok(found), 1) => asks.into_iter().for_each(|ask| {
-            let _ = ask.reply.send(Ok(found.clone()));
-        }),
-        (Ok(found), _) => {
+    match found {
+        Ok(found) => {
             let all = All::new(&found);
             for ask in asks {
                 let _ = ask.reply.send(Ok(all.part(&ask.want)));
             }
         }
-        (Err(error), _) => asks.into_iter().for_each(|ask| {
-            let _ = ask.reply.send(Err(error.clone()));
-        }),
+        Err(fail) if fail.blames_one() => answer_singly(inner, asks).await,
+        Err(fail) => {
+            let error = StoreError::from(fail);
+            for ask in asks {
+                let _ = ask.reply.send(Err(error.clone()));
+            }
+        }
+    }
+}
+
+async fn answer_singly(inner: &Inner, asks: Vec<Ask>) {
+    for ask in asks {
+        let found = facts::load(inner, &ask.want).await;
+        let _ = ask.reply.send(found.map_err(StoreError::from));
     }
 }
 

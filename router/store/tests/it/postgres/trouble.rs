@@ -10,7 +10,7 @@ use patchbay_store::{
 };
 
 use super::{beside, connect, empty};
-use crate::world::{Dyn, LONG, Talk, agent, event, lease, talk};
+use crate::world::{Dyn, LONG, Talk, agent, device, event, lease, talk};
 
 fn mark(id: &str) -> Vec<(String, String)> {
     vec![("inbound.g1.0".to_owned(), id.to_owned())]
@@ -60,6 +60,43 @@ async fn a_row_that_is_held_too_long_stops_one_commit_and_no_other() {
     }
     holding.rollback().await.unwrap();
     store.commit(blocked).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_row_that_cannot_be_read_is_told_only_to_who_asked_for_it() {
+    let url = empty().await;
+    let store = connect(&url, PostgresOptions::default()).await;
+    let mut machines = Vec::new();
+    for name in ["press-1", "press-2", "press-3"] {
+        let machine = talk(&store, name, ConversationState::Resolved).await;
+        let changes = Changes {
+            devices: vec![device(&machine)],
+            ..Changes::default()
+        };
+        store.commit(changes).await.unwrap();
+        machines.push(machine.thread.id);
+    }
+    let spoil = "UPDATE device SET faults = 'nonsense' WHERE address LIKE 'press-2%'";
+    beside(&url).await.batch_execute(spoil).await.unwrap();
+    // The first is on its way while the others are gathered.
+    let asks = (0..12).map(|n| {
+        let thread = machines[n % 3];
+        let store = Dyn::clone(&store);
+        async move {
+            let want = Want {
+                devices: vec![thread],
+                ..Want::default()
+            };
+            (thread, store.facts(&want).await)
+        }
+    });
+    for (thread, answer) in futures_util::future::join_all(asks).await {
+        if thread == machines[1] {
+            answer.expect_err("it is spoilt");
+        } else {
+            assert!(answer.unwrap().devices.contains_key(&thread));
+        }
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
