@@ -72,22 +72,37 @@ struct Source {
 
 impl Source {
     /// Takes what waits. Little is taken only when no other committer writes little: then it is
-    /// more by now, and as dear as little.
+    /// more by now, and as dear as little. It is no longer waited for once it is much.
     async fn take(&self, batch: &mut Vec<Job>, batch_max: usize) -> Option<SemaphorePermit<'_>> {
         let mut queue = self.queue.lock().await;
         queue.recv_many(batch, batch_max).await;
-        let few = |batch: &[Job]| batch.iter().map(|job| rows(&job.changes)).sum::<usize>() < FEW;
-        if batch.is_empty() || !few(batch) {
+        if batch.is_empty() {
             return None;
         }
-        let permit = self.few.acquire().await.expect("it is never closed");
+        let mut is_open = true;
+        let permit = loop {
+            if !is_little(batch, batch_max) {
+                return None;
+            }
+            let room = batch_max - batch.len();
+            tokio::select! {
+                biased;
+                permit = self.few.acquire() => break permit.expect("it is never closed"),
+                n = queue.recv_many(batch, room), if is_open => is_open = n > 0,
+            }
+        };
         while batch.len() < batch_max
             && let Ok(job) = queue.try_recv()
         {
             batch.push(job);
         }
-        few(batch).then_some(permit)
+        is_little(batch, batch_max).then_some(permit)
     }
+}
+
+fn is_little(batch: &[Job], batch_max: usize) -> bool {
+    let rows = batch.iter().map(|job| rows(&job.changes)).sum::<usize>();
+    rows < FEW && batch.len() < batch_max
 }
 
 /// Roughly how many messages a commit is about.
@@ -182,4 +197,61 @@ async fn one_by_one(inner: &Inner, changes: &[&Changes]) -> Results {
 fn all_failed(members: usize, fail: Fail) -> Results {
     let error = CommitError::from(fail);
     vec![Err(error); members]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn job(rows: usize) -> Job {
+        let (reply, _) = oneshot::channel();
+        let mark = |n: usize| ("inbound.g1.0".to_owned(), n.to_string());
+        let changes = Changes {
+            processed: (0..rows).map(mark).collect(),
+            ..Changes::default()
+        };
+        Job { changes, reply }
+    }
+
+    fn source() -> (mpsc::Sender<Job>, Source) {
+        let (jobs, queue) = mpsc::channel(16);
+        let source = Source {
+            queue: Mutex::new(queue),
+            few: Semaphore::new(1),
+        };
+        (jobs, source)
+    }
+
+    #[tokio::test]
+    async fn what_has_become_much_does_not_wait_for_who_writes_little() {
+        let (jobs, source) = source();
+        let _writing = source.few.acquire().await.unwrap();
+        let mut batch = Vec::new();
+        let mut taking = Box::pin(source.take(&mut batch, 256));
+        jobs.send(job(1)).await.unwrap();
+        assert!((&mut taking).now_or_never().is_none(), "it is little");
+        jobs.send(job(FEW)).await.unwrap();
+        let taken = (&mut taking).now_or_never();
+        assert!(taken.expect("it is much").is_none(), "without leave");
+        drop(taking);
+        assert_eq!(batch.len(), 2);
+    }
+
+    #[tokio::test]
+    async fn little_is_gathered_while_little_is_written_and_at_the_end_too() {
+        let (jobs, source) = source();
+        let writing = source.few.acquire().await.unwrap();
+        let mut batch = Vec::new();
+        let mut taking = Box::pin(source.take(&mut batch, 256));
+        jobs.send(job(1)).await.unwrap();
+        assert!((&mut taking).now_or_never().is_none());
+        jobs.send(job(1)).await.unwrap();
+        drop(jobs);
+        assert!((&mut taking).now_or_never().is_none());
+        drop(writing);
+        let permit = (&mut taking).now_or_never().expect("it is its turn");
+        assert!(permit.is_some());
+        drop((permit, taking));
+        assert_eq!(batch.len(), 2);
+    }
 }
