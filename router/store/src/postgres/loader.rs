@@ -1,19 +1,24 @@
 //! Loads facts for many askers at once. What is asked while an answer is on its way is asked in the
 //! next go together: one transaction costs the server more than the few rows that it finds, and the
 //! busier the server the more are asked together. If a row cannot be read, each is asked by itself,
-//! so that only who asked for that row is told so.
+//! so that only who asked for that row is told so. A go that takes long is not waited for.
 //!
 //! Questions about many rows gain nothing by that and go their own way, side by side.
 
 use std::{
     collections::{HashMap, HashSet},
     panic::AssertUnwindSafe,
+    pin::pin,
     sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
 use patchbay_message::{ChannelId, ThreadId, TicketId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::{
+    sync::{Mutex, mpsc, oneshot},
+    time::timeout,
+};
 
 use super::{Inner, facts};
 use crate::{Facts, StoreError, Want};
@@ -22,6 +27,10 @@ use crate::{Facts, StoreError, Want};
 const KEYS_MAX: usize = 64;
 /// Questions asked together.
 const TOGETHER_MAX: usize = 32;
+/// Goes on their way at the same time.
+const LANES: usize = 3;
+/// How long one go is waited for before the next is sent beside it.
+const PATIENCE: Duration = Duration::from_millis(50);
 /// Questions that wait; past it callers wait for room.
 const QUEUE_MAX: usize = 1024;
 
@@ -40,7 +49,10 @@ pub(super) struct Loader {
 impl Loader {
     pub(super) fn start(inner: &Arc<Inner>) -> Self {
         let (asks, queue) = mpsc::channel(QUEUE_MAX);
-        tokio::spawn(run(Arc::clone(inner), queue));
+        let queue = Arc::new(Mutex::new(queue));
+        for _ in 0..LANES {
+            tokio::spawn(run(Arc::clone(inner), Arc::clone(&queue)));
+        }
         Self {
             asks,
             inner: Arc::clone(inner),
@@ -97,14 +109,27 @@ fn is_small(want: &Want) -> bool {
     keys <= KEYS_MAX && !lists && times.iter().all(|time| time.is_none())
 }
 
-async fn run(inner: Arc<Inner>, mut queue: mpsc::Receiver<Ask>) {
+/// One lane. Whoever has the queue asks what has come together; the others wait for it as long as
+/// that is soon answered.
+async fn run(inner: Arc<Inner>, queue: Arc<Mutex<mpsc::Receiver<Ask>>>) {
     let mut asks = Vec::with_capacity(TOGETHER_MAX);
-    while queue.recv_many(&mut asks, TOGETHER_MAX).await > 0 {
+    loop {
+        let mut waiting = queue.lock().await;
+        if waiting.recv_many(&mut asks, TOGETHER_MAX).await == 0 {
+            return;
+        }
         // Nobody waits any more.
         asks.retain(|ask| !ask.reply.is_closed());
         // Whoever waits for an answer that panicked is told; the others go on.
         let answered = AssertUnwindSafe(answer(&inner, std::mem::take(&mut asks))).catch_unwind();
-        if answered.await.is_err() {
+        let mut answered = pin!(answered);
+        let soon = timeout(PATIENCE, &mut answered).await;
+        drop(waiting);
+        let answered = match soon {
+            Ok(answered) => answered,
+            Err(_) => answered.await,
+        };
+        if answered.is_err() {
             tracing::error!("store: loading facts panicked");
         }
     }

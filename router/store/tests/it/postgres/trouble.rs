@@ -100,6 +100,44 @@ async fn a_row_that_cannot_be_read_is_told_only_to_who_asked_for_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_question_that_takes_long_keeps_nobody_from_an_answer() {
+    let url = empty().await;
+    let store = connect(&url, PostgresOptions::default()).await;
+    let mut other = beside(&url).await;
+    let holding = other.transaction().await.unwrap();
+    let lock = "LOCK TABLE ticket IN ACCESS EXCLUSIVE MODE";
+    holding.batch_execute(lock).await.unwrap();
+    let slow = {
+        let store = Dyn::clone(&store);
+        let want = Want {
+            tickets: vec![patchbay_message::TicketId::new()],
+            ..Want::default()
+        };
+        tokio::spawn(async move { store.facts(&want).await })
+    };
+    let watch = beside(&url).await;
+    let holder = holding.query_one("SELECT pg_backend_pid()", &[]).await;
+    let holder: i32 = holder.unwrap().get(0);
+    let waits = "SELECT count(*) FROM pg_stat_activity
+        WHERE pg_blocking_pids(pid) = ARRAY[$1::int4]";
+    crate::world::until("the question waits", async || {
+        let row = watch.query_one(waits, &[&holder]).await.unwrap();
+        (row.get::<_, i64>(0) > 0).then_some(())
+    })
+    .await;
+    for n in 0..10 {
+        let want = Want {
+            processed: mark(&n.to_string()),
+            ..Want::default()
+        };
+        store.facts(&want).await.unwrap();
+    }
+    assert!(!slow.is_finished(), "the others were answered before it");
+    holding.rollback().await.unwrap();
+    slow.await.unwrap().unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn two_that_wait_for_each_other_do_not_wait_for_ever() {
     let url = empty().await;
     let store = connect(&url, PostgresOptions::default()).await;
