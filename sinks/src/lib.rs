@@ -78,8 +78,8 @@ pub async fn run(
     });
     // A channel that is paused must be known to be so before the first message.
     watch::look(&worker).await;
-    let duty = duty::Duty::new(worker.clone());
-    let work = async { tokio::join!(duty.run(stop.clone()), watch::run(worker.clone(), stop)) };
+    let duty = duty::run(worker.clone(), stop.clone());
+    let work = async { tokio::join!(duty, watch::run(worker.clone(), stop)) };
     tokio::select! {
         _ = work => {}
         () = worker.tell_log() => {}

@@ -1,9 +1,9 @@
-//! Duties that one process at a time performs, by leases: takes its even share of them, renews what
-//! it has, hands over what others lack, and ends at once what it has lost.
+//! Duties that one process at a time performs, by leases: takes its share of them, renews what it has,
+//! hands over what others lack, and ends at once what it has lost.
 //!
-//! For duties without a fence in their commits (a session at a broker, say) the end of the task is
-//! all there is, so a lease that could not be renewed within its life counts as lost here, whether
-//! or not anybody else has taken it.
+//! For duties whose commits carry the fence that is tidiness, not safety: whatever a task still tries to
+//! commit is refused. For duties without one (a session at a broker, say) the end of the task is all
+//! there is; [`Unrenewed`] says which they are.
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
@@ -19,6 +19,26 @@ use crate::{Fence, Leases, StoreError};
 
 /// A lease is renewed this many times before it would expire.
 const RENEWALS: u32 = 5;
+/// How long it may take to give a lease up, or to tell the others that we leave.
+const GOODBYE_MAX: Duration = Duration::from_secs(2);
+
+/// Who has which duties.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Share {
+    /// Every process as many as the others, handed over as processes come and go.
+    Even,
+    /// Whoever finds one free keeps it.
+    AnyFree,
+}
+
+/// What becomes of a duty whose lease could not be renewed within its life, as far as we know.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unrenewed {
+    /// It counts as lost, whether or not anybody else has taken it.
+    Ends,
+    /// It goes on until somebody else has taken it: every one of its commits carries the fence.
+    GoesOn,
+}
 
 /// Which duties, and whose.
 #[derive(Debug, Clone)]
@@ -29,6 +49,19 @@ pub struct Keeping {
     pub names: Vec<String>,
     /// How long a lease is kept without a renewal.
     pub ttl: Duration,
+    /// Who has which.
+    pub share: Share,
+    /// What becomes of them while nobody can renew their leases.
+    pub unrenewed: Unrenewed,
+}
+
+/// How the duties stand.
+#[derive(Debug)]
+pub struct Told<'a> {
+    /// Those that are ours: their places in [`Keeping::names`], in order.
+    pub held: Vec<usize>,
+    /// What was wrong in the last round, if anything was.
+    pub problem: Option<&'a StoreError>,
 }
 
 struct Held {
@@ -48,19 +81,20 @@ struct Keeper<F> {
     /// By place in `keeping.names`.
     held: HashMap<usize, Held>,
     tasks: JoinSet<()>,
+    problem: Option<StoreError>,
     /// Where this process begins to look, so that several do not fight for one.
     first: usize,
 }
 
-/// Keeps an even share of the duties until `stop`, then ends them in order and gives them up. `work`
-/// makes the task of a duty from its name; the task ends soon after its token is cancelled. `tell` is
-/// called after every round with what is wrong, if anything is.
+/// Keeps its share of the duties until `stop`, then ends them in order and gives them up. `work` makes
+/// the task of a duty from its place in [`Keeping::names`] and its fence; the task ends soon after its
+/// token is cancelled. `tell` is called after every round, and whenever a duty has ended.
 pub async fn keep<W>(
     leases: Arc<dyn Leases>,
     instance: InstanceId,
     keeping: Keeping,
-    work: impl Fn(&str, CancellationToken) -> W,
-    tell: impl Fn(Option<&StoreError>),
+    work: impl Fn(usize, Fence, CancellationToken) -> W,
+    tell: impl Fn(Told<'_>),
     stop: CancellationToken,
 ) where
     W: Future<Output = ()> + Send + 'static,
@@ -74,6 +108,7 @@ pub async fn keep<W>(
         work,
         held: HashMap::new(),
         tasks: JoinSet::new(),
+        problem: None,
         first,
     };
     let mut tick = interval(period);
@@ -84,28 +119,39 @@ pub async fn keep<W>(
             _ = tick.tick() => {
                 let round = timeout(keeper.keeping.ttl, keeper.round()).await;
                 let late = || Err(StoreError("leases were not answered in time".to_owned()));
-                let round = round.unwrap_or_else(|_| late());
-                if let Err(error) = &round {
+                keeper.problem = round.unwrap_or_else(|_| late()).err();
+                if let Some(error) = &keeper.problem {
                     tracing::warn!(%error, role = keeper.keeping.role, "leases cannot be kept");
                 }
-                tell(round.as_ref().err());
             }
             Some(ended) = keeper.tasks.join_next_with_id() => keeper.ended(ended).await,
         }
+        tell(keeper.told());
     }
     keeper.leave().await;
+    tell(keeper.told());
 }
 
 impl<F, W> Keeper<F>
 where
-    F: Fn(&str, CancellationToken) -> W,
+    F: Fn(usize, Fence, CancellationToken) -> W,
     W: Future<Output = ()> + Send + 'static,
 {
+    fn told(&self) -> Told<'_> {
+        let mut held: Vec<usize> = self.held.keys().copied().collect();
+        held.sort_unstable();
+        let problem = self.problem.as_ref();
+        Told { held, problem }
+    }
+
     async fn round(&mut self) -> Result<(), StoreError> {
         let Keeping { role, ttl, .. } = self.keeping;
-        let alive = self.leases.beat(&self.instance, role, ttl).await?;
-        self.renew().await?;
         let n = self.keeping.names.len();
+        let alive = match self.keeping.share {
+            Share::Even => self.leases.beat(&self.instance, role, ttl).await?,
+            Share::AnyFree => 1,
+        };
+        self.renew().await?;
         let share = n.div_ceil(alive.max(1) as usize);
         let mine: Vec<usize> = (self.held.iter())
             .filter(|(_, held)| !held.stop.is_cancelled())
@@ -164,11 +210,12 @@ where
         tracing::info!(duty = name, epoch = fence.epoch, "lease taken");
         let stop = CancellationToken::new();
         let (good_until, renewed) = watch::channel(asked + self.keeping.ttl);
-        let work = (self.work)(name, stop.clone());
+        let work = (self.work)(at, fence.clone(), stop.clone());
+        let ends = self.keeping.unrenewed == Unrenewed::Ends;
         let task = self.tasks.spawn(async move {
             tokio::select! {
                 () = work => {}
-                () = expired(renewed) => {}
+                () = expired(renewed), if ends => {}
             }
         });
         self.held.insert(
@@ -200,26 +247,34 @@ where
         let Some(held) = at.and_then(|at| self.held.remove(&at)) else {
             return;
         };
-        if let Err(error) = self.leases.release(&[held.fence]).await {
-            tracing::warn!(%error, "lease not given up; it expires");
+        let fences = [held.fence];
+        if !is_in_time(self.leases.release(&fences)).await {
+            tracing::warn!(duty = fences[0].name, "lease not given up; it expires");
         }
     }
 
     /// Every task ends in its own order; then the leases go, and we count no longer.
-    async fn leave(mut self) {
+    async fn leave(&mut self) {
         for held in self.held.values() {
             held.stop.cancel();
         }
         while let Some(ended) = self.tasks.join_next_with_id().await {
             self.ended(ended).await;
         }
-        let left = (self.leases)
-            .beat(&self.instance, self.keeping.role, Duration::ZERO)
-            .await;
-        if let Err(error) = left {
-            tracing::warn!(%error, "others count this process until its heartbeat expires");
+        let role = self.keeping.role;
+        let goodbye = self.leases.beat(&self.instance, role, Duration::ZERO);
+        if self.keeping.share == Share::Even && !is_in_time(goodbye).await {
+            tracing::warn!(
+                role,
+                "others count this process until its heartbeat expires"
+            );
         }
     }
+}
+
+/// Whether it was done within the time for a goodbye.
+async fn is_in_time<T>(goodbye: impl Future<Output = Result<T, StoreError>>) -> bool {
+    matches!(timeout(GOODBYE_MAX, goodbye).await, Ok(Ok(_)))
 }
 
 /// Nobody could renew the lease in time: by the store's clock it is free, or will be soon.

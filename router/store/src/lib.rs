@@ -30,7 +30,7 @@ pub use changes::{
 };
 pub use error::{CommitError, StoreError};
 pub use facts::{Attempt, Facts, LaneFacts, Parked, Want};
-pub use keeper::{Keeping, keep};
+pub use keeper::{Keeping, Share, Told, Unrenewed, keep};
 use patchbay_message::{
     AgentId, ChannelId, CommandId, ConversationId, GroupId, InstanceId, MessageId, Outcome,
     ThreadId, TicketId, Time, TokenId,

@@ -7,7 +7,7 @@ use std::{sync::Arc, time::Duration};
 use patchbay_mqtt::{Client, LinkError, Packet, SUBSCRIPTION_REFUSED, filter_hash};
 use patchbay_sdk::{MqttBroker, MqttProof, Session};
 use patchbay_sinks::{Backoff, OpenChannel};
-use patchbay_store::{Keeping, Leases, keep as keep_leases};
+use patchbay_store::{Fence, Keeping, Leases, Share, Told, Unrenewed, keep as keep_leases};
 use tokio::time::{Instant, sleep, sleep_until};
 use tokio_util::sync::CancellationToken;
 
@@ -55,18 +55,14 @@ pub(super) async fn keep(shared: Arc<Shared>, brokers: Vec<(Arc<OpenChannel>, Mq
         role: ROLE,
         names: all.iter().map(|one| one.name.clone()).collect(),
         ttl: shared.options.lease_ttl,
+        share: Share::Even,
+        unrenewed: Unrenewed::Ends,
     };
-    let work = |name: &str, stop: CancellationToken| {
-        let one = all.iter().find(|one| one.name == name).cloned();
-        let shared = Arc::clone(&shared);
-        async move {
-            if let Some(one) = one {
-                hold(shared, one, stop).await;
-            }
-        }
+    let work = |at: usize, _: Fence, stop: CancellationToken| {
+        hold(Arc::clone(&shared), Arc::clone(&all[at]), stop)
     };
     let links = Arc::clone(&shared.links);
-    let tell = |problem: Option<&patchbay_store::StoreError>| match problem {
+    let tell = |told: Told<'_>| match told.problem {
         Some(error) => links.bad("leases", error),
         None => links.good("leases"),
     };
