@@ -3,6 +3,7 @@
 pub mod mqtt;
 pub mod webchat;
 pub mod wechat;
+pub mod wecom;
 
 use patchbay_sdk::Kind;
 
@@ -11,4 +12,5 @@ pub const ALL: &[Kind] = &[
     Kind::of::<webchat::WebChat>(),
     Kind::of::<mqtt::Mqtt>(),
     Kind::of::<wechat::WeChat>(),
+    Kind::of::<wecom::WeCom>(),
 ];

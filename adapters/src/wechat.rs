@@ -13,22 +13,23 @@
 //! A text has 2048 bytes, longer ones are cut in up to 5. Five messages within 48 h after a contact's
 //! message, three within a minute after a menu's button, a scanned code or following.
 
-mod answer;
-mod content;
-mod event;
-mod gate;
-mod media;
+pub(crate) mod answer;
+pub(crate) mod api;
+pub(crate) mod content;
+pub(crate) mod event;
+pub(crate) mod gate;
+pub(crate) mod media;
 mod options;
 mod passive;
-mod push;
-mod say;
-mod send;
-mod split;
+pub(crate) mod push;
+pub(crate) mod say;
+pub(crate) mod send;
+pub(crate) mod split;
 mod token;
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::Method;
 use patchbay_message::Envelope;
 use patchbay_sdk::{
     Adapter, Channel, Cx, Decoded, Exchange, Fetched, Link, Manifest, OutLimits, Problem, Reject,
@@ -42,9 +43,9 @@ pub use options::{Account, Mode, Options, PassiveReply, Templates};
 /// <https://developers.weixin.qq.com/doc/offiaccount/Message_Management/Receiving_standard_messages.html>
 const ACK_DEADLINE: Duration = Duration::from_secs(5);
 /// How long an API call may take.
-const TIMEOUT: Duration = Duration::from_secs(10);
+pub(crate) const TIMEOUT: Duration = Duration::from_secs(10);
 /// The access token.
-const ACCESS: TokenName = "access_token";
+pub(crate) const ACCESS: TokenName = "access_token";
 
 /// The adapter.
 pub struct WeChat;
@@ -144,19 +145,6 @@ impl Channel for WeChatAccount {
         handle: &str,
         past: &[Exchange],
     ) -> Result<Step<Fetched>, SendError> {
-        media::fetch(&self.options, cx, handle, past)
+        media::fetch(&self.options.api(), cx, handle, past)
     }
-}
-
-fn json_headers() -> HeaderMap {
-    let json = HeaderValue::from_static("application/json; charset=utf-8");
-    HeaderMap::from_iter([(header::CONTENT_TYPE, json)])
-}
-
-/// An address of the API.
-fn url(options: &Options, path: &str, query: &[(&str, &str)]) -> String {
-    let query = form_urlencoded::Serializer::new(String::new())
-        .extend_pairs(query)
-        .finish();
-    format!("{}{path}?{query}", options.api_url)
 }

@@ -17,7 +17,7 @@ const DAY_QUOTA_REST: Duration = Duration::from_secs(3600);
 /// Too many calls in a minute.
 const MINUTE_REST: Duration = Duration::from_secs(60);
 /// Characters of WeChat's own words that are kept.
-const WORDS_CHARS_MAX: usize = 200;
+pub(crate) const WORDS_CHARS_MAX: usize = 200;
 
 /// Said before: the first one counts.
 const DUPLICATE: i64 = 45065;
@@ -25,26 +25,29 @@ const DUPLICATE: i64 = 45065;
 /// `{"errcode":0,"errmsg":"ok","msgid":200228332}`, `{"media_id":".."}`,
 /// `{"access_token":"..","expires_in":7200}`, `{"video_url":".."}`
 #[derive(Debug, Default, Deserialize)]
-pub(super) struct Said {
-    pub(super) errcode: Option<i64>,
+pub(crate) struct Said {
+    pub(crate) errcode: Option<i64>,
     #[serde(default)]
-    pub(super) errmsg: String,
+    pub(crate) errmsg: String,
     /// A number past 2^53 with some APIs, a text with others.
     #[serde(default)]
-    pub(super) msgid: Option<Value>,
+    pub(crate) msgid: Option<Value>,
     #[serde(default)]
-    pub(super) media_id: Option<String>,
+    pub(crate) media_id: Option<String>,
     #[serde(default)]
-    pub(super) access_token: Option<String>,
+    pub(crate) access_token: Option<String>,
     #[serde(default)]
-    pub(super) expires_in: Option<u64>,
+    pub(crate) expires_in: Option<u64>,
+    /// WeCom: receivers that are none of the account's.
+    #[serde(default, alias = "invaliduser")]
+    pub(crate) invalid_user: Option<String>,
     #[serde(default)]
-    pub(super) video_url: Option<String>,
+    pub(crate) video_url: Option<String>,
 }
 
 impl Said {
     /// The id by which a receipt will name it.
-    pub(super) fn msgid(&self) -> Option<String> {
+    pub(crate) fn msgid(&self) -> Option<String> {
         match self.msgid.as_ref()? {
             Value::String(text) if !text.is_empty() => Some(text.clone()),
             Value::Number(number) => Some(number.to_string()),
@@ -55,7 +58,7 @@ impl Said {
 
 /// What a request does if its answer is lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Nature {
+pub(crate) enum Nature {
     /// Nothing that could not be done again.
     Repeatable,
     /// It reaches the contact, perhaps twice.
@@ -63,7 +66,11 @@ pub(super) enum Nature {
 }
 
 /// What was said, or why it failed.
-pub(super) fn said(exchange: &Exchange, nature: Nature) -> Result<Said, SendError> {
+pub(super) fn said(
+    exchange: &Exchange,
+    nature: Nature,
+    error: fn(i64, &str) -> SendError,
+) -> Result<Said, SendError> {
     let body = body(exchange, nature)?;
     let said: Said = serde_json::from_slice(body).map_err(|_| lost(nature))?;
     match said.errcode {
@@ -73,7 +80,7 @@ pub(super) fn said(exchange: &Exchange, nature: Nature) -> Result<Said, SendErro
 }
 
 /// The body of an answer with status 200.
-pub(super) fn body(exchange: &Exchange, nature: Nature) -> Result<&[u8], SendError> {
+pub(crate) fn body(exchange: &Exchange, nature: Nature) -> Result<&[u8], SendError> {
     match exchange {
         Exchange::NotSent(_) => Err(SendError::Retry(None)),
         Exchange::Unknown(_) => Err(lost(nature)),
@@ -123,11 +130,11 @@ pub(super) fn error(code: i64, words: &str) -> SendError {
     }
 }
 
-/// The same while a token is fetched: there is no other one, so `40001` is about the AppSecret.
-pub(super) fn token_error(error: SendError) -> SendError {
+/// The same while a token is fetched: there is no other one, so `40001` is about the secret.
+pub(crate) fn token_error(error: SendError) -> SendError {
     match error {
         SendError::TokenExpired(_) => {
-            SendError::Account("the AppSecret is not this AppID's".to_owned())
+            SendError::Account("the secret is not this account's".to_owned())
         }
         // No token is worth less than any token: nothing else is wrong with a request this small.
         SendError::Payload(sentence) => SendError::Account(sentence),

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 /// Bytes of fields that are kept of what is not understood, as JSON.
 const KEPT_BYTES_MAX: usize = 8 * 1024;
 /// Fields that every push has.
-const COMMON: [&str; 8] = [
+const COMMON: [&str; 9] = [
     "ToUserName",
     "FromUserName",
     "CreateTime",
@@ -18,10 +18,11 @@ const COMMON: [&str; 8] = [
     "MsgDataId",
     "Idx",
     "Event",
+    "AgentID",
 ];
 
 /// The parts of a message of this `MsgType`.
-pub(super) fn read(kind: &str, push: &Tree<'_>) -> Vec<Content> {
+pub(crate) fn read(kind: &str, push: &Tree<'_>) -> Vec<Content> {
     let part = match kind {
         "text" => text(push),
         "image" => media(push, "image/jpeg", &[("pic_url", "PicUrl")])

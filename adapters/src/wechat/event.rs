@@ -15,7 +15,7 @@ use super::{
 const SCENE: &str = "qrscene_";
 
 /// The event as content, and the window it opens. Names come in any case.
-pub(super) fn read(push: &Tree<'_>) -> (Vec<Content>, Option<Window>) {
+pub(crate) fn read(push: &Tree<'_>) -> (Vec<Content>, Option<Window>) {
     let name = push
         .text_of("Event")
         .unwrap_or("event")

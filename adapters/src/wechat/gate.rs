@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use patchbay_message::Time;
 use patchbay_sdk::{
     Cx, Decoded, HttpIn, Reject, Reply, Verified,
+    options::Secrets,
     sealed::SealKey,
     tree::{self, Tree},
     verify,
@@ -28,7 +29,7 @@ pub(super) enum Format {
 }
 
 /// What is signed beside the token.
-struct Signed<'a> {
+pub(crate) struct Signed<'a> {
     timestamp: Cow<'a, str>,
     nonce: Cow<'a, str>,
 }
@@ -57,8 +58,8 @@ pub(super) fn check_address(
     request: &HttpIn<'_>,
 ) -> Result<Decoded, Reject> {
     let signed = Signed::of(request)?;
-    let proof = signed.check(options, request)?;
-    signed.fresh(options, cx)?;
+    let proof = signed.check(&options.token, request)?;
+    signed.fresh(options.freshness.get(), cx)?;
     let echo = request.query_value("echostr");
     let echo = echo.ok_or_else(|| Reject::Malformed("`echostr` is missing".to_owned()))?;
     if echo.len() > ECHO_BYTES_MAX {
@@ -87,8 +88,8 @@ pub(super) fn push<'a>(
     };
     let format = format_of(request.body);
     if !is_sealed {
-        let proof = signed.check(options, request)?;
-        signed.fresh(options, cx)?;
+        let proof = signed.check(&options.token, request)?;
+        signed.fresh(options.freshness.get(), cx)?;
         if options.mode == Mode::Safe {
             let sentence =
                 "an open push, and `mode` is `safe`: choose the same mode in WeChat's console";
@@ -110,8 +111,8 @@ pub(super) fn push<'a>(
     };
     let envelope = envelope.read()?;
     let sealed = envelope.text_of("Encrypt").ok_or(Reject::Unauthorized)?;
-    let proof = signed.check_sealed(options, request, sealed)?;
-    signed.fresh(options, cx)?;
+    let proof = signed.check_sealed(&options.token, request, sealed)?;
+    signed.fresh(options.freshness.get(), cx)?;
     if options.mode == Mode::Plain {
         let sentence =
             "a sealed push, and `mode` is `plain`: choose the same mode in WeChat's console";
@@ -131,7 +132,7 @@ pub(super) fn push<'a>(
 }
 
 impl<'a> Signed<'a> {
-    fn of(request: &HttpIn<'a>) -> Result<Self, Reject> {
+    pub(crate) fn of(request: &HttpIn<'a>) -> Result<Self, Reject> {
         let value = |name| request.query_value(name).ok_or(Reject::Unauthorized);
         Ok(Self {
             timestamp: value("timestamp")?,
@@ -141,18 +142,18 @@ impl<'a> Signed<'a> {
 
     /// The signature of an address or an open push. It does not cover the body: TLS, `freshness` and
     /// the keys by which repeats are known have to do.
-    fn check(&self, options: &Options, request: &HttpIn<'_>) -> Result<Verified, Reject> {
+    fn check(&self, tokens: &Secrets, request: &HttpIn<'_>) -> Result<Verified, Reject> {
         let given = request
             .query_value("signature")
             .ok_or(Reject::Unauthorized)?;
         let parts = [self.timestamp.as_bytes(), self.nonce.as_bytes()];
-        verify::check_sorted_sha1(options.token.all(), parts, &given)
+        verify::check_sorted_sha1(tokens.all(), parts, &given)
     }
 
     /// `signature` must not be looked at when a push is sealed: it covers none of it.
-    fn check_sealed(
+    pub(crate) fn check_sealed(
         &self,
-        options: &Options,
+        tokens: &Secrets,
         request: &HttpIn<'_>,
         sealed: &str,
     ) -> Result<Verified, Reject> {
@@ -164,10 +165,10 @@ impl<'a> Signed<'a> {
             self.nonce.as_bytes(),
             sealed.as_bytes(),
         ];
-        verify::check_sorted_sha1(options.token.all(), parts, &given)
+        verify::check_sorted_sha1(tokens.all(), parts, &given)
     }
 
-    fn fresh(&self, options: &Options, cx: &Cx<'_>) -> Result<(), Reject> {
+    pub(crate) fn fresh(&self, freshness: Duration, cx: &Cx<'_>) -> Result<(), Reject> {
         let is_number = !self.timestamp.is_empty()
             && self.timestamp.len() <= TIMESTAMP_DIGITS_MAX
             && self.timestamp.bytes().all(|b| b.is_ascii_digit());
@@ -180,7 +181,7 @@ impl<'a> Signed<'a> {
         } else {
             cx.now.since(at)
         };
-        if apart >= options.freshness.get() {
+        if apart >= freshness {
             return Err(Reject::Stale);
         }
         Ok(())
@@ -188,7 +189,7 @@ impl<'a> Signed<'a> {
 }
 
 /// What WeChat reads, letter by letter.
-pub(super) fn plain(text: &str) -> Reply {
+pub(crate) fn plain(text: &str) -> Reply {
     let fixed = HeaderValue::from_static;
     Reply::Http {
         status: StatusCode::OK,

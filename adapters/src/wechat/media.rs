@@ -13,8 +13,7 @@ use patchbay_sdk::{
 use super::{
     ACCESS,
     answer::{self, Nature, Said},
-    options::Options,
-    url,
+    api::Api,
 };
 
 /// How long a file may take.
@@ -23,12 +22,14 @@ const TIMEOUT: Duration = Duration::from_secs(30);
 const VIDEO_HOST: &str = "qq.com";
 /// Bytes of the longest name a file is given.
 const NAME_BYTES_MAX: usize = 100;
+/// Bytes of the longest ending of such a name.
+const ENDING_BYTES_MAX: usize = 10;
 /// What WeChat answers for a media id that it does not have, or not any more.
 const NO_MEDIA: i64 = 40007;
 
 /// Fetches a file that came in.
-pub(super) fn fetch(
-    options: &Options,
+pub(crate) fn fetch(
+    api: &Api<'_>,
     cx: &Cx<'_>,
     handle: &str,
     past: &[Exchange],
@@ -38,15 +39,15 @@ pub(super) fn fetch(
     };
     let Some(first) = past.first() else {
         let query = [("access_token", token.expose()), ("media_id", handle)];
-        return Ok(Step::Call(get(url(options, "/cgi-bin/media/get", &query))));
+        return Ok(Step::Call(get(api.address("/cgi-bin/media/get", &query))));
     };
     let Some(said) = said(first)? else {
         return fetched(first).map(Step::Done);
     };
     match (said.errcode, said.video_url, past.get(1)) {
         (Some(NO_MEDIA), ..) => Err(SendError::Gone(format!("{NO_MEDIA} {}", said.errmsg))),
-        (Some(code), ..) if code != 0 => Err(answer::error(code, &said.errmsg)),
-        (_, Some(video), None) if is_video(options, &video) => Ok(Step::Call(get(video))),
+        (Some(code), ..) if code != 0 => Err((api.error)(code, &said.errmsg)),
+        (_, Some(video), None) if is_video(api, &video) => Ok(Step::Call(get(video))),
         (_, Some(_), Some(second)) => fetched(second).map(Step::Done),
         _ => Err(SendError::Payload(
             "neither a file nor where one is".to_owned(),
@@ -88,7 +89,7 @@ fn name_in(disposition: &str) -> Option<String> {
 }
 
 /// Only where WeChat keeps its videos: an answer must not send us anywhere else.
-fn is_video(options: &Options, video: &str) -> bool {
+fn is_video(api: &Api<'_>, video: &str) -> bool {
     let host = |url: &str| {
         let rest = url
             .strip_prefix("https://")
@@ -103,7 +104,7 @@ fn is_video(options: &Options, video: &str) -> bool {
     let is_wechat = name
         .strip_suffix(VIDEO_HOST)
         .is_some_and(|front| front.is_empty() || front.ends_with('.'));
-    is_wechat || host(&options.api_url) == Some(found)
+    is_wechat || host(api.url) == Some(found)
 }
 
 fn get(url: String) -> Request {
@@ -119,36 +120,40 @@ fn get(url: String) -> Request {
 
 /// What kind of media WeChat is given.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(crate) enum Kind {
     Image,
     Voice,
     Video,
     Thumb,
+    /// Anything else; WeCom only.
+    File,
 }
 
 impl Kind {
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Image => "image",
             Self::Voice => "voice",
             Self::Video => "video",
             Self::Thumb => "thumb",
+            Self::File => "file",
         }
     }
 
     /// The largest file, bytes; see the page linked above.
-    pub(super) fn bytes_max(self) -> u64 {
+    pub(crate) fn bytes_max(self) -> u64 {
         match self {
             Self::Image | Self::Video => 10 * 1024 * 1024,
             Self::Voice => 2 * 1024 * 1024,
             Self::Thumb => 64 * 1024,
+            Self::File => 20 * 1024 * 1024,
         }
     }
 }
 
 /// Gives WeChat a file of ours, whose bytes the transport puts in.
-pub(super) fn upload(
-    options: &Options,
+pub(crate) fn upload(
+    api: &Api<'_>,
     cx: &Cx<'_>,
     token: &str,
     kind: Kind,
@@ -177,16 +182,11 @@ pub(super) fn upload(
     let query = [("access_token", token), ("type", kind.word())];
     Request::Http(HttpOut {
         method: Method::POST,
-        url: url(options, "/cgi-bin/media/upload", &query),
+        url: api.address("/cgi-bin/media/upload", &query),
         headers: HeaderMap::from_iter([(header::CONTENT_TYPE, content_type)]),
         body: body.into(),
         effect: Effect::Upload(Box::new(Upload {
-            reuse: Some(format!(
-                "wechat:{}:{}:{}",
-                options.app_id,
-                kind.word(),
-                media.url
-            )),
+            reuse: Some(format!("{}:{}:{}", api.account, kind.word(), media.url)),
             insert: Some(Insert {
                 at,
                 media: media.url.clone(),
@@ -209,6 +209,7 @@ fn file_name(media: &Media, kind: Kind) -> String {
             Kind::Image | Kind::Thumb => "jpg",
             Kind::Voice => "amr",
             Kind::Video => "mp4",
+            Kind::File => name_ending(media).unwrap_or("bin"),
         },
     };
     let stem = media.name.as_deref().unwrap_or_default();
@@ -219,6 +220,13 @@ fn file_name(media: &Media, kind: Kind) -> String {
         .collect();
     let fits = !stem.trim().is_empty() && stem.len() <= NAME_BYTES_MAX;
     format!("{}.{ending}", if fits { stem.trim() } else { "file" })
+}
+
+/// As the file itself is called.
+fn name_ending(media: &Media) -> Option<&str> {
+    let (_, ending) = media.name.as_deref()?.rsplit_once('.')?;
+    let is_plain = ending.bytes().all(|b| b.is_ascii_alphanumeric());
+    (is_plain && (1..=ENDING_BYTES_MAX).contains(&ending.len())).then_some(ending)
 }
 
 fn is_plain(mime: &str) -> bool {

@@ -8,6 +8,8 @@ use patchbay_sdk::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::{answer, api::Api};
+
 /// WeChat's own servers.
 pub(super) const API_URL: &str = "https://api.weixin.qq.com";
 /// The console takes tokens of 3 to 32 letters and digits.
@@ -174,24 +176,21 @@ impl Options {
         problems.require(receiver.is_none_or(is_id), "receiver_id", form);
         let original = self.original_id.as_deref();
         problems.require(original.is_none_or(is_id), "original_id", form);
-        let host = self
-            .api_url
-            .strip_prefix("https://")
-            .or(self.api_url.strip_prefix("http://"));
-        let is_url = host.is_some_and(|host| {
-            !host.is_empty()
-                && !host.ends_with('/')
-                && host
-                    .bytes()
-                    .all(|b| b.is_ascii_graphic() && !b"?#@".contains(&b))
-        });
         let form = "must be like `https://api.weixin.qq.com`, without a slash at the end";
-        problems.require(is_url, "api_url", form);
+        problems.require(Api::is_address(&self.api_url), "api_url", form);
         let is_official =
             self.account == Account::Official || self.templates == Templates::Template;
         let sentence =
             "is for official accounts: a mini-program's templates are subscription notices anyway";
         problems.require(is_official, "templates", sentence);
+    }
+
+    pub(super) fn api(&self) -> Api<'_> {
+        Api {
+            url: &self.api_url,
+            account: format!("wechat:{}", self.app_id),
+            error: answer::error,
+        }
     }
 
     /// Whom sealed pushes are for.

@@ -14,7 +14,7 @@ use super::{
     ACCESS, media,
     options::{Account, Options},
     say::{MediaAt, Say, plan},
-    send::{media_of, recipient, uploaded},
+    send::{media_of, recipient},
 };
 
 /// What an answer must know of the push it answers.
@@ -54,10 +54,10 @@ pub(super) fn step(
         None => String::new(),
         Some((_, MediaAt::There(id))) => id.clone(),
         Some((kind, MediaAt::Here(file))) => match (past.first(), (cx.token)(ACCESS)) {
-            (Some(exchange), _) => uploaded(exchange)?,
+            (Some(exchange), _) => options.api().uploaded(exchange)?,
             (None, Some(token)) => {
                 return Ok(Step::Call(media::upload(
-                    options,
+                    &options.api(),
                     cx,
                     token.expose(),
                     kind,

@@ -21,7 +21,7 @@ const SUCCESS: &str = "success";
 ///
 /// <https://developers.weixin.qq.com/doc/offiaccount/Customer_Service/Customer_Service_Messages.html>
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Window {
+pub(crate) struct Window {
     length: Duration,
     quota: u32,
 }
@@ -97,7 +97,7 @@ pub(super) fn decode(
 }
 
 /// By `MsgId`, else by sender, time, event and its key: two events may come within one second.
-fn key_of(cx: &Cx<'_>, sender: &str, push: &Tree<'_>) -> String {
+pub(crate) fn key_of(cx: &Cx<'_>, sender: &str, push: &Tree<'_>) -> String {
     if let Some(id) = push.text_of("MsgId") {
         return bounded(format!("{}:{id}", cx.channel));
     }
@@ -120,7 +120,7 @@ fn bounded(key: String) -> String {
     format!("sha256:{}", hex::encode(verify::digest(key.as_bytes())))
 }
 
-fn time_of(push: &Tree<'_>) -> Option<Time> {
+pub(crate) fn time_of(push: &Tree<'_>) -> Option<Time> {
     let seconds: i64 = push.text_of("CreateTime")?.parse().ok()?;
     Some(Time::from_ms(seconds.checked_mul(1000)?))
 }

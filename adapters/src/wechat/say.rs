@@ -46,7 +46,7 @@ pub(super) enum Say {
 
 /// Where a file is.
 #[derive(Debug, Clone, PartialEq)]
-pub(super) enum MediaAt {
+pub(crate) enum MediaAt {
     /// With WeChat, under this id.
     There(String),
     /// With us.
@@ -132,7 +132,7 @@ fn texts(text: &str) -> Vec<Say> {
 }
 
 /// Text cannot carry a file; its address must lead there from anywhere.
-fn absolute(cx: &Cx<'_>, content: &Content) -> Content {
+pub(crate) fn absolute(cx: &Cx<'_>, content: &Content) -> Content {
     let mut content = content.clone();
     if let Content::Known(
         Part::Image { media, .. }
@@ -146,7 +146,7 @@ fn absolute(cx: &Cx<'_>, content: &Content) -> Content {
     content
 }
 
-fn from_anywhere(cx: &Cx<'_>, url: &str) -> String {
+pub(crate) fn from_anywhere(cx: &Cx<'_>, url: &str) -> String {
     if url.starts_with('/') {
         format!("{}{url}", cx.public_url)
     } else {

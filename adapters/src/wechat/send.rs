@@ -1,17 +1,16 @@
 //! Sending, step by step: files first, then each message by the API that takes it.
 
-use http::Method;
 use patchbay_message::{Envelope, Party, ReceiptState};
-use patchbay_sdk::{Cx, Effect, Exchange, HttpOut, Request, SendError, Sent, Step, verify};
+use patchbay_sdk::{Cx, Effect, Exchange, Request, SendError, Sent, Step, verify};
 use serde_json::{Map, Value, json};
 
 use super::{
-    ACCESS, TIMEOUT,
-    answer::{self, Nature},
-    json_headers, media,
+    ACCESS,
+    answer::Nature,
+    api::Api,
+    media,
     options::{Account, Options},
     say::{MediaAt, Say, plan},
-    url,
 };
 
 const CUSTOM: &str = "/cgi-bin/message/custom/send";
@@ -28,7 +27,7 @@ pub(super) fn step(
     past: &[Exchange],
 ) -> Result<Step<Vec<Sent>>, SendError> {
     let to = recipient(outbound)?;
-    let plan = plan(options, cx, outbound)?;
+    let (api, plan) = (options.api(), plan(options, cx, outbound)?);
     let Some(token) = (cx.token)(ACCESS) else {
         return Ok(Step::Need(ACCESS));
     };
@@ -41,14 +40,14 @@ pub(super) fn step(
             Some((kind, MediaAt::Here(file))) => match past.next() {
                 None => {
                     return Ok(Step::Call(media::upload(
-                        options,
+                        &api,
                         cx,
                         token.expose(),
                         kind,
                         file,
                     )));
                 }
-                Some(exchange) => Some(uploaded(exchange)?),
+                Some(exchange) => Some(api.uploaded(exchange)?),
             },
         };
         let Some(exchange) = past.next() else {
@@ -56,7 +55,7 @@ pub(super) fn step(
             let request = request(options, token.expose(), to, outbound, part, say, media_id)?;
             return Ok(Step::Call(request));
         };
-        let outcome = outcome(part, say, exchange).map_err(|error| match error {
+        let outcome = outcome(&api, part, say, exchange).map_err(|error| match error {
             SendError::Gone(_) => SendError::Gone(to.to_owned()),
             other => other,
         });
@@ -65,7 +64,7 @@ pub(super) fn step(
     Ok(Step::Done(sent))
 }
 
-pub(super) fn recipient(outbound: &Envelope) -> Result<&str, SendError> {
+pub(crate) fn recipient(outbound: &Envelope) -> Result<&str, SendError> {
     let recipient: Option<&Party> = outbound.recipient.as_ref();
     let recipient =
         recipient.ok_or_else(|| SendError::Payload("the message has no recipient".to_owned()))?;
@@ -79,12 +78,6 @@ pub(super) fn media_of(say: &Say) -> Option<(media::Kind, &MediaAt)> {
         Say::Page { thumb, .. } => Some((media::Kind::Thumb, thumb)),
         _ => None,
     }
-}
-
-/// The id under which WeChat has the file now. It has no end but its own: three days.
-pub(super) fn uploaded(exchange: &Exchange) -> Result<String, SendError> {
-    let said = answer::said(exchange, Nature::Repeatable)?;
-    said.media_id.ok_or(SendError::Retry(None))
 }
 
 fn request(
@@ -126,18 +119,13 @@ fn request(
             CUSTOM
         }
     };
-    Ok(Request::Http(HttpOut {
-        method: Method::POST,
-        url: url(options, path, &[("access_token", token)]),
-        headers: json_headers(),
-        // Chinese goes out as it is: some clients show `\u4f60` to the letter.
-        body: Value::Object(body).to_string().into(),
-        effect: match say {
-            Say::Typing(_) => Effect::Read,
-            _ => Effect::Deliver { part, key },
-        },
-        timeout: TIMEOUT,
-    }))
+    let effect = match say {
+        Say::Typing(_) => Effect::Read,
+        _ => Effect::Deliver { part, key },
+    };
+    Ok(options
+        .api()
+        .post(path, token, &Value::Object(body), effect))
 }
 
 /// 32 characters at most are taken as an id; one of ours and the part's number have more.
@@ -171,15 +159,20 @@ fn custom(
     })
 }
 
-fn outcome(part: u16, say: &Say, exchange: &Exchange) -> Result<Option<Sent>, SendError> {
+fn outcome(
+    api: &Api<'_>,
+    part: u16,
+    say: &Say,
+    exchange: &Exchange,
+) -> Result<Option<Sent>, SendError> {
     if let Say::Typing(_) = say {
         // Whether it is shown or not, nobody misses it; a token that is too old is made anew.
-        return match answer::said(exchange, Nature::Repeatable) {
+        return match api.said(exchange, Nature::Repeatable) {
             Err(error @ (SendError::TokenExpired(_) | SendError::Retry(_))) => Err(error),
             _ => Ok(None),
         };
     }
-    let said = match answer::said(exchange, Nature::Once) {
+    let said = match api.said(exchange, Nature::Once) {
         Ok(said) if said.errcode.is_none() => return Err(SendError::Unknown),
         said => said?,
     };

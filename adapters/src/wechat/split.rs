@@ -2,7 +2,7 @@
 
 /// The pieces: whole characters, cut behind a line, else behind a blank, where that leaves more than
 /// half of the room used.
-pub(super) fn split(text: &str, bytes_max: usize) -> impl Iterator<Item = &str> {
+pub(crate) fn split(text: &str, bytes_max: usize) -> impl Iterator<Item = &str> {
     let mut rest = text.trim();
     std::iter::from_fn(move || {
         if rest.is_empty() {

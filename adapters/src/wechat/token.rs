@@ -4,14 +4,13 @@
 
 use std::time::Duration;
 
-use http::Method;
+use http::{HeaderMap, HeaderValue, Method, header};
 use patchbay_sdk::{Cx, Effect, Exchange, HttpOut, Request, Secret, SendError, Step, Token};
 use serde_json::json;
 
 use super::{
     ACCESS, TIMEOUT,
     answer::{self, Nature},
-    json_headers,
     options::Options,
 };
 
@@ -48,7 +47,8 @@ pub(super) fn step(
 }
 
 fn read(exchange: &Exchange) -> Result<Token, SendError> {
-    let said = answer::said(exchange, Nature::Repeatable).map_err(answer::token_error)?;
+    let said =
+        answer::said(exchange, Nature::Repeatable, answer::error).map_err(answer::token_error)?;
     let value = said.access_token.filter(|token| !token.is_empty());
     Ok(Token {
         value: Secret::new(value.ok_or(SendError::Retry(None))?),
@@ -57,6 +57,7 @@ fn read(exchange: &Exchange) -> Result<Token, SendError> {
 }
 
 fn request(options: &Options, force: bool) -> Request {
+    let json = HeaderValue::from_static("application/json; charset=utf-8");
     let body = json!({
         "grant_type": "client_credential",
         "appid": options.app_id,
@@ -66,7 +67,7 @@ fn request(options: &Options, force: bool) -> Request {
     Request::Http(HttpOut {
         method: Method::POST,
         url: format!("{}/cgi-bin/stable_token", options.api_url),
-        headers: json_headers(),
+        headers: HeaderMap::from_iter([(header::CONTENT_TYPE, json)]),
         body: body.to_string().into(),
         effect: Effect::Read,
         timeout: TIMEOUT,

@@ -31,6 +31,12 @@ fn python_and_openssl_agree_with_every_push_and_answer_of_wechat() {
     );
 }
 
+#[test]
+fn python_and_openssl_agree_with_every_push_of_wecom() {
+    let said = run("wecom/check.py");
+    assert!(number(&said, "signed") >= 15, "{said}");
+}
+
 fn run(script: &str) -> String {
     let output = Command::new("python3")
         .arg(super::fixtures().join(script))
