@@ -1,16 +1,16 @@
-//! Files of ours on their way into requests: adapters only name them.
+//! Files of ours: on their way into requests, where adapters only name them; and those that came in.
 
 use std::{fmt, sync::Arc};
 
-use bytes::BytesMut;
+use bytes::{Bytes, BytesMut};
 use futures_util::TryStreamExt;
 use patchbay_sdk::{Effect, HttpOut, Insert, Request, SendError};
-use patchbay_store::blobs::{BlobError, BlobToken, Blobs};
+use patchbay_store::blobs::{BlobError, BlobMeta, BlobToken, Blobs, NewBlob, whole};
 
 /// In front of a blob's token in what media calls its address.
 const MEDIA: &str = "/media/";
 
-/// Where files of ours are read; nowhere by default.
+/// Where files of ours are; nowhere by default.
 #[derive(Clone, Default)]
 pub struct Files(Option<Arc<dyn Blobs>>);
 
@@ -43,6 +43,21 @@ impl Files {
             out.body = self.body(&out, &insert).await?.freeze();
         }
         Ok(Request::Http(out))
+    }
+
+    /// Keeps a file that came in.
+    ///
+    /// # Errors
+    /// As [`Blobs::put`]; [`BlobError::Config`] if there is no place for files.
+    pub(crate) async fn keep(
+        &self,
+        bytes: Bytes,
+        new: &NewBlob,
+    ) -> Result<(BlobToken, BlobMeta), BlobError> {
+        match &self.0 {
+            Some(blobs) => blobs.put(whole(bytes), new).await,
+            None => Err(BlobError::Config("there is no place for files".to_owned())),
+        }
     }
 
     async fn body(&self, out: &HttpOut, insert: &Insert) -> Result<BytesMut, SendError> {

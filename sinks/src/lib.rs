@@ -1,5 +1,6 @@
 //! The sink worker: takes outbound envelopes from the bus, keeps each lane in order, and drives the
 //! adapters' `send` by HTTP requests, publishes to brokers and live pushes. What cannot go now waits in the store.
+//! It also fetches what a message only names: tokens, and files that are still at the provider.
 //!
 //! It knows no channel by name and never decides to whom a message goes.
 
@@ -14,6 +15,7 @@ mod item;
 mod journal;
 mod lane;
 mod link;
+mod media;
 mod meter;
 mod mqtt;
 mod perform;
@@ -34,6 +36,7 @@ pub use channels::{
 };
 pub use files::Files;
 pub use http::{HttpOptions, HttpSetupError};
+pub use media::MediaOptions;
 use patchbay_bus::Bus;
 use patchbay_message::{Clock, InstanceId};
 use patchbay_store::Store;
@@ -62,6 +65,7 @@ pub async fn run(
     }
     let worker = Arc::new(worker::Worker {
         http: http::Http::new(options.http.clone())?,
+        file_http: http::Http::new(media::http_options(&options))?,
         mqtt,
         total: Arc::new(Semaphore::new(options.in_flight_max as usize)),
         gates: gate::Gates::default(),
@@ -79,7 +83,13 @@ pub async fn run(
     // A channel that is paused must be known to be so before the first message.
     watch::look(&worker).await;
     let duty = duty::run(worker.clone(), stop.clone());
-    let work = async { tokio::join!(duty, watch::run(worker.clone(), stop)) };
+    let work = async {
+        tokio::join!(
+            duty,
+            watch::run(worker.clone(), stop.clone()),
+            media::run(worker.clone(), stop),
+        )
+    };
     tokio::select! {
         _ = work => {}
         () = worker.tell_log() => {}

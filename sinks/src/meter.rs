@@ -36,6 +36,11 @@ pub(crate) fn token(kind: &'static str, outcome: &'static str) {
     counter!("patchbay_token_fetches_total", "kind" => kind, "outcome" => outcome).increment(1);
 }
 
+/// A file that came in was fetched, or was not: `ok`, `retry`, `lost`.
+pub(crate) fn media(kind: &'static str, outcome: &'static str) {
+    counter!("patchbay_media_fetches_total", "kind" => kind, "outcome" => outcome).increment(1);
+}
+
 /// One delivery was a repeat.
 pub(crate) fn repeated(shard: u16) {
     counter!("patchbay_sink_repeats_total", "shard" => shard.to_string()).increment(1);

@@ -22,6 +22,7 @@ use crate::{
     Channels, Files, OpenChannel,
     gate::Gates,
     http::{Http, HttpOptions},
+    media::MediaOptions,
     mqtt::Mqtt,
     tokens::{TokenOptions, Tokens},
 };
@@ -53,12 +54,14 @@ pub struct SinksOptions {
     pub parked_tick: Duration,
     /// Parked messages taken up in one look.
     pub parked_batch_max: u32,
-    /// Where files that go out are read.
+    /// Where files that go out are read, and those that came in are kept.
     pub files: Files,
     /// Bounds of HTTP requests.
     pub http: HttpOptions,
     /// Bounds of fetching tokens.
     pub tokens: TokenOptions,
+    /// Bounds of fetching files.
+    pub media: MediaOptions,
     /// How the worker is, for `/readyz`.
     pub status: Arc<Status>,
 }
@@ -81,6 +84,7 @@ impl SinksOptions {
             files: Files::default(),
             http: HttpOptions::default(),
             tokens: TokenOptions::default(),
+            media: MediaOptions::default(),
             status: Arc::default(),
         }
     }
@@ -145,6 +149,8 @@ pub(crate) struct Worker {
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) instance: InstanceId,
     pub(crate) http: Http,
+    /// For answers that are files.
+    pub(crate) file_http: Http,
     pub(crate) mqtt: Mqtt,
     pub(crate) gates: Gates,
     pub(crate) tokens: Tokens,

@@ -7,7 +7,7 @@ use axum::{
 };
 use bytes::Bytes;
 use patchbay_message::Media;
-use patchbay_store::blobs::{BlobError, BlobMeta, BlobToken, Blobs, NewBlob, whole};
+use patchbay_store::blobs::{BlobError, BlobMeta, BlobToken, Blobs, NewBlob, sniff, whole};
 
 use crate::Problem;
 
@@ -90,23 +90,6 @@ pub async fn give(blobs: &dyn Blobs, token: &str) -> Response {
 fn problem(error: &BlobError) -> Problem {
     tracing::warn!(%error, "blob");
     Problem::unavailable("files cannot be kept or read right now")
-}
-
-/// The type of a file by its first bytes; what is text and nothing else is plain text.
-fn sniff(body: &[u8]) -> &'static str {
-    if let Some(kind) = infer::get(body) {
-        return match kind.mime_type() {
-            // A browser would run these in our name; they are given as text.
-            "text/html" | "text/xml" | "image/svg+xml" => "text/plain",
-            mime => mime,
-        };
-    }
-    let text = std::str::from_utf8(body).is_ok_and(|text| !text.contains('\0'));
-    if text {
-        "text/plain"
-    } else {
-        "application/octet-stream"
-    }
 }
 
 fn fits(pattern: &str, mime: &str) -> bool {

@@ -263,7 +263,8 @@ parts! {
 /// A file by reference: the blob is durable before any publish that names it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Media {
-    /// `/media/{token}` on our public address, or the provider's address.
+    /// `/media/{token}` on our public address, the provider's address, or `provider:<handle>` for a
+    /// file that has to be fetched from the provider first.
     pub url: String,
     /// Type read from the bytes.
     pub mime: String,
@@ -281,6 +282,42 @@ pub struct Media {
     /// Pixels.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub height: Option<u32>,
+}
+
+impl Media {
+    /// What an address begins with while the file is still at the provider: its handle follows.
+    pub const PROVIDER: &'static str = "provider:";
+
+    /// The provider's handle of a file that is not ours yet.
+    #[must_use]
+    pub fn handle(&self) -> Option<&str> {
+        self.url.strip_prefix(Self::PROVIDER)
+    }
+}
+
+impl Part {
+    /// The file, if the part is one.
+    #[must_use]
+    pub fn media(&self) -> Option<&Media> {
+        match self {
+            Self::Image { media, .. }
+            | Self::Audio { media, .. }
+            | Self::Video { media, .. }
+            | Self::File { media, .. } => Some(media),
+            _ => None,
+        }
+    }
+
+    /// The file, if the part is one, and the fields beside it that this version does not know.
+    pub fn media_mut(&mut self) -> Option<(&mut Media, &mut Attributes)> {
+        match self {
+            Self::Image { media, extra }
+            | Self::Audio { media, extra, .. }
+            | Self::Video { media, extra }
+            | Self::File { media, extra } => Some((media, extra)),
+            _ => None,
+        }
+    }
 }
 
 /// WGS 84 degrees.

@@ -2,10 +2,12 @@
 //! its numbers.
 
 use patchbay_message::{
-    Attributes, ContactId, ConversationId, Direction, Envelope, MessageId, Party, ThreadId, Time,
+    Attributes, ContactId, Content, ConversationId, Direction, Envelope, MessageId, Party,
+    ThreadId, Time,
 };
 use patchbay_store::{
-    Contact, Conversation, ConversationState, MessageKind, MessageRow, ReplyWindow, Thread,
+    Contact, Conversation, ConversationState, MediaFetch, MessageKind, MessageRow, ReplyWindow,
+    Thread,
 };
 
 use super::{Board, Ending, Voice, notice, preview, report};
@@ -178,6 +180,7 @@ fn say(
 ) {
     let now = board.now();
     board.out.windows.extend(window(envelope, thread));
+    board.out.fetches.extend(fetch(envelope, now));
     let mut line = row(envelope, sender, thread, conversation, now);
     line.thread_seq = board.thread_mut(thread).map(|row| {
         row.last_seq += 1;
@@ -204,6 +207,21 @@ fn window(envelope: &Envelope, thread: ThreadId) -> Option<ReplyWindow> {
         message: envelope.id,
         ends_at: reply.expires_at,
         quota: reply.quota,
+    })
+}
+
+/// Files that are still at the provider are fetched afterwards: what was said is there at once.
+fn fetch(envelope: &Envelope, now: Time) -> Option<MediaFetch> {
+    let is_away = |part: &Content| match part {
+        Content::Known(part) => part.media().is_some_and(|media| media.handle().is_some()),
+        Content::Other(_) => false,
+    };
+    let is_away = envelope.content.iter().any(is_away);
+    is_away.then(|| MediaFetch {
+        message: envelope.id,
+        channel: envelope.channel.id.clone(),
+        due: now,
+        attempts: 0,
     })
 }
 

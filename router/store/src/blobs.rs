@@ -206,6 +206,24 @@ pub async fn collect(mut body: BlobStream, bytes_max: usize) -> Result<Bytes, Bl
     Ok(all.into())
 }
 
+/// The type of a file by its first bytes; what is text and nothing else is plain text.
+#[must_use]
+pub fn sniff(body: &[u8]) -> &'static str {
+    if let Some(kind) = infer::get(body) {
+        return match kind.mime_type() {
+            // A browser would run these in our name; they are given as text.
+            "text/html" | "text/xml" | "image/svg+xml" => "text/plain",
+            mime => mime,
+        };
+    }
+    let text = std::str::from_utf8(body).is_ok_and(|text| !text.contains('\0'));
+    if text {
+        "text/plain"
+    } else {
+        "application/octet-stream"
+    }
+}
+
 /// A type travels in headers, so only visible ASCII of a sane length passes.
 fn clean_mime(mime: &str) -> String {
     let good = mime.len() <= MIME_BYTES_MAX

@@ -7,8 +7,9 @@ use patchbay_message::{
 use serde_json::Value;
 
 use crate::{
-    Audit, Contact, Conversation, ConversationState, DeadLetter, Device, Expect, MessageRow,
-    NewEvent, OutboxRow, ReplyWindow, Thread, Ticket, TicketEntry, TicketUpdate,
+    Audit, Contact, Conversation, ConversationState, DeadLetter, Device, Expect, MediaFetch,
+    MediaFetched, MessageRow, NewEvent, OutboxRow, ReplyWindow, Thread, Ticket, TicketEntry,
+    TicketUpdate,
 };
 
 /// The right to a duty: compared with the lease row, which stays locked until the commit.
@@ -71,6 +72,10 @@ pub struct Changes {
     pub windows: Vec<ReplyWindow>,
     /// Attempts `(message, part)` that spend no window after all; written after `attempts`.
     pub unspend: Vec<(MessageId, u16)>,
+    /// Messages whose files are to be fetched; one that is there already stays as it is.
+    pub fetches: Vec<MediaFetch>,
+    /// What became of fetches that were taken up by `claim_media`.
+    pub fetched: Vec<MediaFetched>,
     /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
     /// came first is joined now. Name all parts of a message in one commit: a message is as far as
     /// the least of the parts known (one of which the provider has said nothing yet holds it back),

@@ -12,6 +12,7 @@ mod error;
 mod facts;
 mod keeper;
 pub mod limits;
+mod media;
 mod meter;
 mod postgres;
 mod provider_tokens;
@@ -31,6 +32,7 @@ pub use changes::{
 pub use error::{CommitError, StoreError};
 pub use facts::{Attempt, Facts, LaneFacts, Parked, Want};
 pub use keeper::{Keeping, Share, Told, Unrenewed, keep};
+pub use media::{MediaFetch, MediaFetched};
 use patchbay_message::{
     AgentId, ChannelId, CommandId, ConversationId, GroupId, InstanceId, MessageId, Outcome,
     ThreadId, TicketId, Time, TokenId,
@@ -149,6 +151,11 @@ pub trait Lanes: Send + Sync {
 
     /// A thread's reply windows, those that have ended too, by their end.
     async fn windows(&self, thread: ThreadId) -> Result<Vec<WindowNow>, StoreError>;
+
+    /// Takes up to `limit` messages whose files are to be fetched and due by the store's clock, those
+    /// due longest first; nobody else takes them for `ttl`. Each is a turn that
+    /// [`Changes::fetched`] ends.
+    async fn claim_media(&self, ttl: Duration, limit: u32) -> Result<Vec<MediaFetch>, StoreError>;
 
     /// Takes `n` from a channel's shared bucket of `rate` per second and `burst`; answers how many
     /// were granted (from the front) and how long until there is another one, an hour at most. A

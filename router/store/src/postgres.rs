@@ -16,6 +16,7 @@ mod journal;
 mod lanes;
 mod leases;
 mod loader;
+mod media;
 mod migrate;
 mod pool;
 mod provider_tokens;

@@ -12,6 +12,7 @@ mod facts;
 mod journal;
 mod lanes;
 mod leases;
+mod media;
 mod memory;
 mod migrate;
 mod people;

@@ -14,8 +14,8 @@ use http::{HeaderMap, Method, StatusCode};
 use parking_lot::Mutex;
 use patchbay_message::{Envelope, ReceiptState};
 use patchbay_sdk::{
-    Answer, Channel, Cx, Decoded, Effect, Exchange, HttpOut, Link, Reject, Request, Secret,
-    SendError, Sent, Session, Step, Token, TokenName, Wire,
+    Answer, Channel, Cx, Decoded, Effect, Exchange, Fetched, HttpOut, Link, Reject, Request,
+    Secret, SendError, Sent, Session, Step, Token, TokenName, Wire,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -25,6 +25,8 @@ use tokio::{
 };
 
 const ACCESS: TokenName = "access";
+/// A picture, as far as its first bytes say.
+pub(crate) const PHOTO: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR and so on";
 
 /// The kind.
 pub(crate) struct Guarded {
@@ -101,16 +103,46 @@ impl Channel for Guarded {
             expires_in: Duration::from_millis(answer["expires_in_ms"].as_u64().unwrap_or(0)),
         }))
     }
+
+    fn fetch(
+        &self,
+        cx: &Cx<'_>,
+        handle: &str,
+        past: &[Exchange],
+    ) -> Result<Step<Fetched>, SendError> {
+        if let Some(exchange) = past.last() {
+            let bytes = taken(exchange)?.clone();
+            return Ok(Step::Done(Fetched {
+                bytes,
+                mime: Some("text/html".to_owned()),
+                name: Some("photo.png".to_owned()),
+            }));
+        }
+        let Some(token) = (cx.token)(ACCESS) else {
+            return Ok(Step::Need(ACCESS));
+        };
+        let path = format!("/media?access_token={}", token.expose());
+        Ok(Step::Call(self.post(
+            &path,
+            &json!({ "handle": handle }),
+            Effect::Read,
+        )))
+    }
 }
 
 fn answered(exchange: &Exchange) -> Result<Value, SendError> {
+    Ok(serde_json::from_slice(taken(exchange)?).expect("JSON"))
+}
+
+fn taken(exchange: &Exchange) -> Result<&Bytes, SendError> {
     let (status, body) = match exchange {
         Exchange::Answered(Answer::Http { status, body, .. }) => (*status, body),
         Exchange::NotSent(_) => return Err(SendError::Retry(None)),
         _ => return Err(SendError::Unknown),
     };
     match status {
-        StatusCode::OK => Ok(serde_json::from_slice(body).expect("JSON")),
+        StatusCode::OK => Ok(body),
+        StatusCode::GONE => Err(SendError::Gone("a file".to_owned())),
         StatusCode::UNAUTHORIZED => Err(SendError::TokenExpired(ACCESS)),
         StatusCode::FORBIDDEN => Err(SendError::Account("the secret is wrong".to_owned())),
         StatusCode::BAD_REQUEST => Err(SendError::Payload("the provider says no".to_owned())),
@@ -138,6 +170,11 @@ pub(crate) struct State {
     pub(crate) status: AtomicU32,
     /// The next fetch is never answered.
     pub(crate) hangs: AtomicBool,
+    /// So many fetches of files are answered with 503 first.
+    pub(crate) files_failing: AtomicU32,
+    /// The next fetch of a file is never answered.
+    pub(crate) files_hang: AtomicBool,
+    files: AtomicUsize,
     /// After so many messages the token is worth nothing any more.
     pub(crate) revoke_after: AtomicUsize,
     /// When fetches came, and whether they were renewals.
@@ -158,6 +195,9 @@ impl Guard {
             failing: AtomicU32::new(0),
             status: AtomicU32::new(503),
             hangs: AtomicBool::new(false),
+            files_failing: AtomicU32::new(0),
+            files_hang: AtomicBool::new(false),
+            files: AtomicUsize::new(0),
             revoke_after: AtomicUsize::new(usize::MAX),
             fetches: Mutex::default(),
             texts: Mutex::default(),
@@ -191,6 +231,11 @@ impl Guard {
         let fetches = self.state.fetches.lock();
         let renewals = fetches.iter().filter(|(_, renew)| *renew).count();
         (fetches.len(), renewals)
+    }
+
+    /// Fetches of files so far.
+    pub(crate) fn files(&self) -> usize {
+        self.state.files.load(Ordering::SeqCst)
     }
 
     /// How far apart fetches were.
@@ -230,11 +275,7 @@ impl State {
             self.slow_ms.load(Ordering::SeqCst).into(),
         ))
         .await;
-        let count = |left: u32| left.checked_sub(1);
-        let failing = self
-            .failing
-            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, count);
-        if failing.is_ok() {
+        if is_left(&self.failing) {
             let status = self.status.load(Ordering::SeqCst);
             return (u16::try_from(status).expect("a status"), json!({}));
         }
@@ -246,18 +287,38 @@ impl State {
         (200, json!({ "token": token, "expires_in_ms": life }))
     }
 
+    async fn file(&self, path: &str, body: &Value) -> (u16, &'static [u8]) {
+        self.files.fetch_add(1, Ordering::SeqCst);
+        if self.files_hang.swap(false, Ordering::SeqCst) {
+            return std::future::pending().await;
+        }
+        let token = path.strip_prefix("/media?access_token=");
+        if !self.is_good(token.expect("the token is in the address")) {
+            return (401, b"");
+        }
+        match body["handle"].as_str() {
+            Some("gone") => (410, b""),
+            Some("later") if is_left(&self.files_failing) => (503, b""),
+            _ => (200, PHOTO),
+        }
+    }
+
+    fn is_good(&self, token: &str) -> bool {
+        let good = self.good.lock();
+        let is_good =
+            |(known, until): &(String, Instant)| known == token && Instant::now() < *until;
+        good.as_ref().is_some_and(is_good)
+    }
+
     fn send(&self, path: &str, body: &Value) -> u16 {
         let token = path.strip_prefix("/send?access_token=");
         let token = token.expect("the token is in the address");
         let mut texts = self.texts.lock();
-        let mut good = self.good.lock();
         if texts.len() >= self.revoke_after.load(Ordering::SeqCst) {
             self.revoke_after.store(usize::MAX, Ordering::SeqCst);
-            *good = None;
+            *self.good.lock() = None;
         }
-        let is_good =
-            (good.as_ref()).is_some_and(|(known, until)| known == token && Instant::now() < *until);
-        if !is_good {
+        if !self.is_good(token) {
             self.refused.fetch_add(1, Ordering::SeqCst);
             return 401;
         }
@@ -270,22 +331,33 @@ impl State {
     }
 }
 
+/// Counts down; false at the end.
+fn is_left(count: &AtomicU32) -> bool {
+    let down = |left: u32| left.checked_sub(1);
+    count
+        .fetch_update(Ordering::SeqCst, Ordering::SeqCst, down)
+        .is_ok()
+}
+
 async fn serve(socket: TcpStream, state: Arc<State>) {
     let mut socket = BufReader::new(socket);
     while let Some((path, body)) = request(&mut socket).await {
         let body: Value = serde_json::from_slice(&body).expect("JSON");
         let (status, answer) = if path == "/token" {
-            state.token(body["renew"] == true).await
+            let (status, answer) = state.token(body["renew"] == true).await;
+            (status, answer.to_string().into_bytes())
+        } else if path.starts_with("/media") {
+            let (status, file) = state.file(&path, &body).await;
+            (status, file.to_vec())
         } else {
-            (state.send(&path, &body), json!({}))
+            (state.send(&path, &body), b"{}".to_vec())
         };
-        let answer = answer.to_string();
         let head = format!(
             "HTTP/1.1 {status} -\r\ncontent-length: {}\r\n\r\n",
             answer.len()
         );
-        let answer = format!("{head}{answer}");
-        if socket.write_all(answer.as_bytes()).await.is_err() {
+        let answer = [head.into_bytes(), answer].concat();
+        if socket.write_all(&answer).await.is_err() {
             return;
         }
     }

@@ -4,7 +4,9 @@
 #[cfg(feature = "failpoints")]
 mod crash;
 mod guarded;
+mod kept;
 mod live;
+mod media;
 mod mqtt;
 mod order;
 mod provider;

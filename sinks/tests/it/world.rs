@@ -18,10 +18,13 @@ use patchbay_sdk::{
 use patchbay_sinks::{Channels, OpenChannel, RetryPolicy, SendLimits, SinksOptions};
 use patchbay_store::{
     Changes, DeadFilter, DeadLetter, MessageKind, MessageRow, SqliteOptions, SqliteStore, Store,
+    blobs::Blobs,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::kept::Kept;
 
 pub(crate) const SHARDS: u16 = 4;
 /// Nothing a test waits for takes this long.
@@ -249,6 +252,7 @@ pub(crate) fn channel(id: &str) -> ChannelId {
 pub(crate) struct World {
     pub(crate) bus: Arc<EmbeddedBus>,
     pub(crate) store: Arc<dyn Store>,
+    pub(crate) blobs: Arc<dyn Blobs>,
     pub(crate) channels: Arc<Channels>,
     pub(crate) clock: Arc<SystemClock>,
     conversations: Mutex<std::collections::HashMap<ThreadId, (ConversationId, u64)>>,
@@ -308,6 +312,7 @@ impl World {
         Self {
             bus: bus.expect("a bus"),
             store,
+            blobs: Arc::new(Kept::default()),
             channels: Arc::new(Channels::new(plans.into_iter().map(Plan::open))),
             clock: Arc::new(SystemClock),
             conversations: Mutex::default(),
@@ -329,6 +334,7 @@ impl World {
         options.shards = SHARDS;
         options.lease_ttl = Duration::from_millis(900);
         options.stop_grace = Duration::from_secs(5);
+        options.files = self.blobs.clone().into();
         change(&mut options);
         let stop = CancellationToken::new();
         let running = patchbay_sinks::run(

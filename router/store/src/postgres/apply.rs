@@ -67,7 +67,7 @@ impl<'a> Plan<'a> {
 
     /// Adds a guarded update that answers the ids it changed: somebody else was first where one is
     /// missing.
-    fn guard_ids(
+    pub(super) fn guard_ids(
         &mut self,
         sql: &'static str,
         params: Vec<Param<'a>>,
@@ -148,7 +148,10 @@ fn fences<'a>(group: Group<'a>, plan: &mut Plan<'a>) {
 
 /// The last row of each key, sorted by it: one statement must not write a row twice, and statements
 /// that lock their rows in the same order do not deadlock.
-fn last_of_each<'a, T, K: Ord>(rows: Vec<&'a T>, key: impl Fn(&'a T) -> K) -> Vec<&'a T> {
+pub(super) fn last_of_each<'a, T, K: Ord>(
+    rows: Vec<&'a T>,
+    key: impl Fn(&'a T) -> K,
+) -> Vec<&'a T> {
     let mut rows = rows;
     rows.reverse();
     rows.sort_by_key(|row| key(row));

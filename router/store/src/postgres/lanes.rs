@@ -9,11 +9,14 @@ use uuid::Uuid;
 use super::{
     PostgresStore,
     error::Fail,
+    media,
     rows::{self, select_parked},
     sql::{Step, column, now_ms, params},
     windows,
 };
-use crate::{Attempt, LaneFacts, Lanes, Parked, StoreError, WindowNow, bucket, limits::ROWS_MAX};
+use crate::{
+    Attempt, LaneFacts, Lanes, MediaFetch, Parked, StoreError, WindowNow, bucket, limits::ROWS_MAX,
+};
 
 /// Connections of a gateway whose heartbeat has stopped are not shown; it may come back.
 macro_rules! alive {
@@ -99,6 +102,10 @@ impl Lanes for PostgresStore {
 
     async fn windows(&self, thread: ThreadId) -> Result<Vec<WindowNow>, StoreError> {
         Ok(windows::load(self, thread).await?)
+    }
+
+    async fn claim_media(&self, ttl: Duration, limit: u32) -> Result<Vec<MediaFetch>, StoreError> {
+        Ok(media::claim(self, ttl, limit).await?)
     }
 
     async fn take(

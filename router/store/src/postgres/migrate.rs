@@ -30,6 +30,10 @@ const STEPS: &[(&str, &str)] = &[
         "reply_windows",
         include_str!("../../migrations/postgres/0005_reply_windows.sql"),
     ),
+    (
+        "media_fetches",
+        include_str!("../../migrations/postgres/0006_media_fetches.sql"),
+    ),
 ];
 
 /// Names our advisory locks among those of the database: "PBAY". The second half of the key is the

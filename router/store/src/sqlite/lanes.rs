@@ -9,13 +9,14 @@ use rusqlite::{Connection, params};
 use super::{
     SqliteStore,
     error::Fail,
+    media,
     people::guarded,
     rows::{self, select_parked},
     sql::{all, blob, json, ms, one, opt, opt_ms, run},
     windows,
 };
 use crate::{
-    Attempt, Changes, LaneDone, LaneFacts, Lanes, Park, Parked, StoreError, WindowNow,
+    Attempt, Changes, LaneDone, LaneFacts, Lanes, MediaFetch, Park, Parked, StoreError, WindowNow,
     limits::ROWS_MAX,
 };
 
@@ -58,6 +59,14 @@ impl Lanes for SqliteStore {
 
     async fn windows(&self, thread: ThreadId) -> Result<Vec<WindowNow>, StoreError> {
         self.read(move |db| windows::load(db, thread)).await
+    }
+
+    async fn claim_media(&self, ttl: Duration, limit: u32) -> Result<Vec<MediaFetch>, StoreError> {
+        let clock = self.clock();
+        let claimed = self
+            .write(move |db| media::claim(db, clock.now(), ttl, limit))
+            .await?;
+        Ok(claimed)
     }
 
     async fn take(
@@ -167,6 +176,7 @@ pub(super) fn write(db: &Connection, changes: &Changes, now: Time) -> Result<(),
     }
     attempts(db, changes, now)?;
     windows::write(db, changes)?;
+    media::write(db, changes)?;
     for change in &changes.live {
         let sql = if change.on {
             "INSERT INTO live (thread, gateway) VALUES (?1, ?2) ON CONFLICT DO NOTHING"

@@ -30,6 +30,10 @@ const STEPS: &[(&str, &str)] = &[
         "reply_windows",
         include_str!("../../migrations/sqlite/0005_reply_windows.sql"),
     ),
+    (
+        "media_fetches",
+        include_str!("../../migrations/sqlite/0006_media_fetches.sql"),
+    ),
 ];
 
 /// "PBAY": says in the file's header that it is ours.

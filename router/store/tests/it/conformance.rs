@@ -14,6 +14,7 @@ pub(crate) mod facts;
 pub(crate) mod journal;
 pub(crate) mod lanes;
 pub(crate) mod leases;
+pub(crate) mod media;
 pub(crate) mod provider_tokens;
 pub(crate) mod random;
 pub(crate) mod receipts;
@@ -86,6 +87,10 @@ macro_rules! suite {
             a_bucket_is_shared_and_refills,
             live_connections_come_and_go,
             resuming_a_channel_makes_its_parked_due,
+        ]);
+        crate::conformance::suite!(@topic $open, media, [
+            one_of_many_takes_a_message_up,
+            a_turn_ends_once,
         ]);
         crate::conformance::suite!(@topic $open, windows, [
             of_each_kind_the_newest_counts,

@@ -8,6 +8,7 @@ use uuid::Uuid;
 use super::{Group, Plan, last_of_each};
 use crate::postgres::{
     error::Fail,
+    media,
     sql::{column, int, json, now_ms, params},
     windows,
 };
@@ -25,6 +26,7 @@ pub(super) fn write<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fai
     ready(group, plan);
     attempts(group, plan)?;
     windows::write(group, plan);
+    media::write(group, plan)?;
     live(group, plan);
     channel_errors(group, plan);
     Ok(())

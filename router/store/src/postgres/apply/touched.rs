@@ -51,6 +51,8 @@ fn rows(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
         .chain(changes.messages.iter().map(|row| row.id.0))
         .chain(changes.loads.iter().map(|load| load.agent.0))
         .chain(changes.windows.iter().map(|window| window.thread.0))
+        .chain(changes.fetches.iter().map(|fetch| fetch.message.0))
+        .chain(changes.fetched.iter().map(|fetched| fetched.message.0))
         .chain(changes.read.iter().map(|id| id.0));
     let lanes = changes
         .lanes_done
