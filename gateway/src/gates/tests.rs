@@ -13,25 +13,26 @@ type Outcome = Result<(), PublishError>;
 /// A publish the bus is asked for: its bodies and the way to answer.
 type Asked = (Vec<String>, oneshot::Sender<Outcome>);
 
-struct SlowBus(mpsc::UnboundedSender<Asked>);
+struct SlowBus(mpsc::Sender<Asked>);
 
 #[async_trait]
 impl Bus for SlowBus {
     async fn publish(&self, batch: Batch) -> Outcome {
         let bodies = batch.iter().map(|(_, message)| text(message)).collect();
         let (answer, answered) = oneshot::channel();
-        self.0.send((bodies, answer)).expect("the test listens");
+        let sent = self.0.send((bodies, answer)).await;
+        sent.expect("the test listens");
         answered.await.expect("the test answers")
     }
 
     async fn consume(&self, _: Queue, _: u16) -> Result<Box<dyn Consumer>, BusError> {
-        unimplemented!("nobody consumes")
+        Err(BusError("nobody consumes".to_owned()))
     }
 
     fn nudge(&self, _: &Mailbox, _: Bytes) {}
 
     async fn mailbox(&self, _: Mailbox) -> Result<mpsc::Receiver<Bytes>, BusError> {
-        unimplemented!("nobody has a mailbox")
+        Err(BusError("nobody has a mailbox".to_owned()))
     }
 
     async fn depth(&self, _: Queue) -> Result<u64, BusError> {
@@ -52,12 +53,12 @@ fn text(message: &Message) -> String {
 struct World {
     gates: Arc<Gates>,
     bus: Arc<SlowBus>,
-    asked: mpsc::UnboundedReceiver<Asked>,
+    asked: mpsc::Receiver<Asked>,
 }
 
 impl World {
     fn new() -> Self {
-        let (tx, asked) = mpsc::unbounded_channel();
+        let (tx, asked) = mpsc::channel(8);
         Self {
             gates: Arc::default(),
             bus: Arc::new(SlowBus(tx)),
