@@ -11,3 +11,4 @@ mod hostile;
 mod layering;
 mod metrics;
 mod mqtt;
+mod wechat;
