@@ -32,7 +32,8 @@ pub(crate) struct Said {
     /// A number past 2^53 with some APIs, a text with others.
     #[serde(default)]
     pub(crate) msgid: Option<Value>,
-    #[serde(default)]
+    /// Of a thumb WeChat calls it otherwise, against its own documentation.
+    #[serde(default, alias = "thumb_media_id")]
     pub(crate) media_id: Option<String>,
     #[serde(default)]
     pub(crate) access_token: Option<String>,
