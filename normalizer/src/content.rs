@@ -206,7 +206,7 @@ fn with_media(
     room: &mut usize,
     part: impl FnOnce(Media, Attributes) -> Part,
 ) -> Part {
-    if !is_reference(&media.url) {
+    if !is_reference(&media.url) && !is_handle(&media) {
         return Part::Unsupported {
             what: what.to_owned(),
             raw: None,
@@ -225,6 +225,12 @@ fn with_media(
 /// A path of ours, or an address on the web.
 fn is_reference(url: &str) -> bool {
     (url.starts_with("/media/") || is_web(url)) && is_url(url)
+}
+
+/// The provider's name of a file that is yet to be fetched from it.
+fn is_handle(media: &Media) -> bool {
+    let handle = media.handle().filter(|handle| !handle.is_empty());
+    handle.is_some_and(is_url)
 }
 
 fn is_web(url: &str) -> bool {

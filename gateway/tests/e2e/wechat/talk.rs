@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use patchbay_testkit::fakes::wechat::{Answer, Delivery, Family, Fault, Mode, Push, Way};
+use patchbay_testkit::fakes::wechat::{Answer, Delivery, Family, Fault, Media, Mode, Push, Way};
 use serde_json::Value;
 
 use super::{ALICE, BOB, House, texts};
-use crate::harness::{config::Pair, eventually};
+use crate::harness::{config::Pair, eventually, http};
 
 const PATIENCE: Duration = Duration::from_secs(60);
 const SEND: &str = "/cgi-bin/message/custom/send";
@@ -104,6 +104,29 @@ async fn a_token_that_ends_in_flight_costs_no_message() {
         "{:?}",
         refused(&house)
     );
+}
+
+/// What a user sends by the platform's handle is fetched from it, and the agent can look at it.
+#[tokio::test]
+async fn a_picture_of_a_user_can_be_looked_at() {
+    const PICTURE: &[u8] = b"\xff\xd8\xff\xe0\x00\x10JFIF a picture";
+    let house = House::new(Pair::Embedded, Mode::Safe).await;
+    let handle = house.app.attach(Media::Image, PICTURE);
+    let push = Push::image(&handle, "http://a.example/p");
+    assert!(house.app.push(ALICE, push).await.taken());
+    let conversation = house.conversation(ALICE).await;
+    let url = eventually("the picture in our own store", PATIENCE, || async {
+        let messages = house.ada.messages(&conversation).await;
+        let url = messages[0]["content"][0]["url"].as_str()?.to_owned();
+        url.contains("/media/").then_some(url)
+    })
+    .await;
+    let gateway = house.processes[0].url();
+    let path = url.split("/media/").nth(1).expect("a name");
+    let picture = http().get(format!("{gateway}/media/{path}")).send().await;
+    let picture = picture.expect("an answer");
+    assert_eq!(picture.status(), 200);
+    assert_eq!(picture.bytes().await.expect("bytes"), PICTURE);
 }
 
 /// A user's message is taken at the first attempt.
