@@ -59,14 +59,13 @@ struct Lead {
 }
 
 /// How a passage ended.
-#[derive(Clone, Copy, PartialEq, Eq)]
 enum End {
     /// Given up before the bus answered: nobody knows what it has of this key.
     GivenUp,
     /// The bus has it, or never will.
     Settled,
-    /// The bus did not take it: it will come again.
-    Failed,
+    /// The bus did not take what came of these keys: it will come again.
+    Failed(Vec<u64>),
 }
 
 impl Default for Gates {
@@ -141,51 +140,73 @@ fn overtaken() -> PublishError {
 impl Lead {
     async fn publish(mut self, bus: &dyn Bus, own: Batch) -> Result<(), PublishError> {
         if self.along.is_empty() {
-            return self.ended(bus.publish(own).await);
+            let result = bus.publish(own).await;
+            self.end = if is_failure(&result) {
+                End::Failed(vec![self.key])
+            } else {
+                End::Settled
+            };
+            return result;
         }
         let mut all = own.clone();
         for waiting in &self.along {
             all.extend(waiting.batch.iter().cloned());
         }
         let result = bus.publish(all).await;
-        if let Err(PublishError::Refused(_)) = result {
+        if let Err(PublishError::Refused(_) | PublishError::Full(_)) = result {
             return self.singly(bus, own).await;
         }
-        for waiting in mem::take(&mut self.along) {
+        let along = mem::take(&mut self.along);
+        self.end = if is_failure(&result) {
+            let keys = along.iter().map(|waiting| waiting.key);
+            End::Failed(keys.chain([self.key]).collect())
+        } else {
+            End::Settled
+        };
+        for waiting in along {
             // Whoever has gone away does not mind.
             let _ = waiting.turn.send(Turn::Done(result.clone()));
         }
-        self.ended(result)
+        result
     }
 
-    /// One of them cannot be published at all: each goes for itself, so that it alone is refused.
+    /// One of them cannot be published: each goes for itself, so that others do not suffer.
     async fn singly(mut self, bus: &dyn Bus, own: Batch) -> Result<(), PublishError> {
-        let result = self.ended(bus.publish(own).await);
-        let mut along = mem::take(&mut self.along).into_iter();
-        while self.end != End::Failed
-            && let Some(waiting) = along.next()
-        {
-            self.end = End::GivenUp;
+        let mut failed = Vec::new();
+        let result = bus.publish(own).await;
+        failed.extend(is_failure(&result).then_some(self.key));
+        for waiting in mem::take(&mut self.along) {
+            // Turned away: what is dropped here is told so.
+            if failed.contains(&waiting.key) {
+                continue;
+            }
             self.key = waiting.key;
-            let result = self.ended(bus.publish(waiting.batch).await);
+            let result = bus.publish(waiting.batch).await;
+            failed.extend(is_failure(&result).then_some(waiting.key));
             let _ = waiting.turn.send(Turn::Done(result));
         }
+        self.end = End::Failed(failed);
         result
     }
+}
 
-    fn ended(&mut self, result: Result<(), PublishError>) -> Result<(), PublishError> {
-        self.end = match result {
-            Ok(()) | Err(PublishError::Refused(_)) => End::Settled,
-            Err(PublishError::Full(_) | PublishError::Unavailable(_)) => End::Failed,
-        };
-        result
-    }
+/// The same will come again. What is refused never does.
+fn is_failure(result: &Result<(), PublishError>) -> bool {
+    matches!(
+        result,
+        Err(PublishError::Full(_) | PublishError::Unavailable(_))
+    )
 }
 
 impl Drop for Lead {
     fn drop(&mut self) {
         let along = mem::take(&mut self.along);
-        let next = self.gates[self.at].lock().next(self.end, self.key, along);
+        let turned_away = match mem::replace(&mut self.end, End::Settled) {
+            End::GivenUp => vec![self.key],
+            End::Settled => Vec::new(),
+            End::Failed(keys) => keys,
+        };
+        let next = self.gates[self.at].lock().next(turned_away, along);
         let Some((first, along)) = next else {
             return;
         };
@@ -202,27 +223,25 @@ impl Drop for Lead {
 }
 
 impl Gate {
-    /// Whose turn it is after a passage of `key` that ended so, and who goes along; nobody's if nobody
-    /// waits.
-    fn next(&mut self, end: End, key: u64, along: Vec<Waiting>) -> Option<(Waiting, Vec<Waiting>)> {
-        match end {
-            End::Settled => {}
-            End::Failed => self.waiting.clear(),
-            End::GivenUp => {
-                let all = along.into_iter().chain(mem::take(&mut self.waiting));
-                self.waiting = all.filter(|waiting| waiting.key != key).collect();
-            }
+    /// Whose turn it is, and who goes along; nobody's if nobody waits. Of the keys that are turned away,
+    /// and of those of whom one has gone away while it waited, nothing later goes: it would overtake.
+    fn next(
+        &mut self,
+        mut turned_away: Vec<u64>,
+        along: Vec<Waiting>,
+    ) -> Option<(Waiting, Vec<Waiting>)> {
+        for waiting in along.into_iter().rev() {
+            self.waiting.push_front(waiting);
         }
-        let here = |waiting: &Waiting| !waiting.turn.is_closed();
-        let first = loop {
-            match self.waiting.pop_front() {
-                Some(first) if here(&first) => break first,
-                Some(_) => {}
-                None => {
-                    self.busy = false;
-                    return None;
-                }
+        self.waiting.retain(|waiting| {
+            if waiting.turn.is_closed() {
+                turned_away.push(waiting.key);
             }
+            !turned_away.contains(&waiting.key)
+        });
+        let Some(first) = self.waiting.pop_front() else {
+            self.busy = false;
+            return None;
         };
         let (mut n, mut n_bytes) = first.size();
         let mut along = Vec::new();
@@ -232,7 +251,7 @@ impl Gate {
             if n > TOGETHER_MAX || n_bytes > TOGETHER_BYTES_MAX {
                 break;
             }
-            along.extend(self.waiting.pop_front().filter(here));
+            along.extend(self.waiting.pop_front());
         }
         Some((first, along))
     }

@@ -207,20 +207,46 @@ async fn what_is_given_up_turns_away_its_own_key_only() {
 }
 
 #[tokio::test]
-async fn who_went_away_while_waiting_is_left_out() {
+async fn nothing_overtakes_who_went_away_while_waiting() {
     let mut world = World::new();
-    let first = world.publishes("a", "1").await;
+    let (key, neighbour) = neighbours(&world.gates);
+    let first = world.publishes(&key, "1").await;
     let (_, answer) = world.asked().await;
-    for _ in 0..2 {
-        let gone = world.publishes("a", "gone").await;
-        gone.abort();
-        assert!(gone.await.is_err());
-    }
-    let last = world.publishes("a", "last").await;
+    let gone = world.publishes(&key, "gone").await;
+    gone.abort();
+    assert!(gone.await.is_err());
+    let behind = world.publishes(&key, "behind").await;
+    let other = world.publishes(&neighbour, "other").await;
     answer.send(Ok(())).expect("it waits");
     assert_eq!(first.await.expect("no panic"), Ok(()));
+    assert_eq!(behind.await.expect("no panic"), Err(overtaken()));
     let (bodies, answer) = world.asked().await;
-    assert_eq!(bodies, ["last"]);
+    assert_eq!(bodies, ["other"]);
     answer.send(Ok(())).expect("it waits");
-    assert_eq!(last.await.expect("no panic"), Ok(()));
+    assert_eq!(other.await.expect("no panic"), Ok(()));
+}
+
+#[tokio::test]
+async fn a_full_queue_turns_away_only_who_goes_there() {
+    let mut world = World::new();
+    let (key, neighbour) = neighbours(&world.gates);
+    let full = || Err(PublishError::Full(Queue::Inbound(0)));
+    let first = world.publishes(&key, "1").await;
+    let (_, answer) = world.asked().await;
+    let second = world.publishes(&key, "2").await;
+    let other = world.publishes(&neighbour, "3").await;
+    let third = world.publishes(&key, "4").await;
+    answer.send(Ok(())).expect("it waits");
+    let (bodies, answer) = world.asked().await;
+    assert_eq!(bodies, ["2", "3", "4"]);
+    answer.send(full()).expect("it waits");
+    for (body, outcome) in [("2", full()), ("3", Ok(()))] {
+        let (bodies, answer) = world.asked().await;
+        assert_eq!(bodies, [body]);
+        answer.send(outcome).expect("it waits");
+    }
+    assert_eq!(first.await.expect("no panic"), Ok(()));
+    assert_eq!(second.await.expect("no panic"), full());
+    assert_eq!(other.await.expect("no panic"), Ok(()));
+    assert_eq!(third.await.expect("no panic"), Err(overtaken()));
 }
