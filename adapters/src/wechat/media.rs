@@ -47,8 +47,8 @@ pub(crate) fn fetch(
     match (said.errcode, said.video_url, past.get(1)) {
         (Some(NO_MEDIA), ..) => Err(SendError::Gone(format!("{NO_MEDIA} {}", said.errmsg))),
         (Some(code), ..) if code != 0 => Err((api.error)(code, &said.errmsg)),
-        (_, Some(video), None) if is_video(api, &video) => Ok(Step::Call(get(video))),
         (_, Some(_), Some(second)) => fetched(second).map(Step::Done),
+        (_, Some(video), None) if let Some(url) = video_at(api, &video) => Ok(Step::Call(get(url))),
         _ => Err(SendError::Payload(
             "neither a file nor where one is".to_owned(),
         )),
@@ -56,11 +56,25 @@ pub(crate) fn fetch(
 }
 
 /// What an answer in JSON says; none if it is the file itself. Errors come with status 200.
+///
+/// What has a disposition is a file, whatever its type: a contact may send JSON of his own, and it
+/// must not pass for WeChat's words.
 fn said(exchange: &Exchange) -> Result<Option<Said>, SendError> {
     let body = answer::body(exchange, Nature::Repeatable)?;
     let kind = header(exchange, header::CONTENT_TYPE).unwrap_or_default();
     let may_be_json = kind.contains("json") || kind.starts_with("text/");
-    Ok(serde_json::from_slice(body).ok().filter(|_| may_be_json))
+    if is_file(exchange) || !may_be_json {
+        return Ok(None);
+    }
+    Ok(serde_json::from_slice(body).ok())
+}
+
+/// Whether there is a disposition; names in it need not be ASCII.
+fn is_file(exchange: &Exchange) -> bool {
+    let Exchange::Answered(Answer::Http { headers, .. }) = exchange else {
+        return false;
+    };
+    headers.contains_key(header::CONTENT_DISPOSITION)
 }
 
 fn fetched(exchange: &Exchange) -> Result<Fetched, SendError> {
@@ -88,23 +102,46 @@ fn name_in(disposition: &str) -> Option<String> {
     (!name.is_empty()).then(|| name.to_owned())
 }
 
-/// Only where WeChat keeps its videos: an answer must not send us anywhere else.
-fn is_video(api: &Api<'_>, video: &str) -> bool {
-    let host = |url: &str| {
-        let rest = url
-            .strip_prefix("https://")
-            .or(url.strip_prefix("http://"))?;
-        let authority = rest.split(['/', '?', '#', '\\']).next()?;
-        (!authority.contains('@')).then(|| authority.to_ascii_lowercase())
-    };
-    let Some(found) = host(video) else {
-        return false;
-    };
-    let name = found.split(':').next().unwrap_or_default();
-    let is_wechat = name
-        .strip_suffix(VIDEO_HOST)
-        .is_some_and(|front| front.is_empty() || front.ends_with('.'));
-    is_wechat || host(api.url) == Some(found)
+/// Where a video is fetched, if it is where WeChat keeps its videos or beside the API: an answer must
+/// not send us anywhere else, nor to another port. Addresses of `http` are asked by TLS.
+fn video_at(api: &Api<'_>, video: &str) -> Option<String> {
+    let found = Origin::of(video)?;
+    // A proxy or a test in front of the API speaks as the API does, also of videos.
+    if Origin::of(api.url).is_some_and(|own| own == found) {
+        return Some(video.to_owned());
+    }
+    let front = found.authority.strip_suffix(VIDEO_HOST)?;
+    let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-.".contains(&b);
+    let is_wechat = (front.is_empty() || front.ends_with('.')) && front.bytes().all(is_name);
+    is_wechat.then(|| format!("https://{}{}", found.authority, found.rest))
+}
+
+/// An address in parts, of which the first two say whom it reaches.
+struct Origin<'a> {
+    scheme: &'a str,
+    authority: String,
+    /// Path and query.
+    rest: &'a str,
+}
+
+impl<'a> Origin<'a> {
+    fn of(url: &'a str) -> Option<Self> {
+        let (scheme, after) = url.split_once("://")?;
+        let end = after.find(['/', '?', '#', '\\']).unwrap_or(after.len());
+        let (authority, rest) = after.split_at(end);
+        let is_plain = matches!(scheme, "http" | "https") && !authority.contains('@');
+        is_plain.then(|| Self {
+            scheme,
+            authority: authority.to_ascii_lowercase(),
+            rest,
+        })
+    }
+}
+
+impl PartialEq for Origin<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.scheme == other.scheme && self.authority == other.authority
+    }
 }
 
 fn get(url: String) -> Request {
