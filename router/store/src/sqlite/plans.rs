@@ -8,7 +8,7 @@ use patchbay_message::{
 };
 use rusqlite::Connection;
 
-use super::{SqliteOptions, SqliteStore};
+use super::{SqliteOptions, SqliteStore, sweep};
 use crate::{
     Changes, Cursor, Desk, Expect, Journal, ReceiptWord, Retention, TicketFilter, TicketState, Want,
 };
@@ -55,6 +55,19 @@ async fn nothing_that_piles_up_is_scanned() {
             }
         }
     }
+}
+
+/// Old attempts are what a sweep reads, not all there are.
+#[test]
+fn a_sweep_reads_no_attempt_that_is_too_young() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("store.db");
+    let store = SqliteStore::open(&path, SqliteOptions::default()).unwrap();
+    let connection = super::connect(&path).unwrap();
+    let steps = plan(&connection, sweep::ATTEMPTS);
+    let by_time = "SEARCH a USING INDEX attempt_at (at<?)";
+    assert!(steps.iter().any(|step| step == by_time), "{steps:?}");
+    drop(store);
 }
 
 fn plan(connection: &Connection, sql: &str) -> Vec<String> {

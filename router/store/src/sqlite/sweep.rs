@@ -24,10 +24,12 @@ const AUDIT: &str = "DELETE FROM audit WHERE seq IN
 const RECEIPTS: &str = "DELETE FROM receipt WHERE (channel, external_id) IN
     (SELECT channel, external_id FROM receipt WHERE at < ?1 ORDER BY at LIMIT ?2)";
 /// Only of numbers that are done: an open attempt is what a redelivery must find. What counts against
-/// a reply window stays a week longer than asked: none is open for longer.
-const ATTEMPTS: &str = "DELETE FROM attempt WHERE (message, part) IN
+/// a reply window stays a week longer than asked: none is open for longer. The first bound is for the
+/// index, which the second cannot use.
+pub(super) const ATTEMPTS: &str = "DELETE FROM attempt WHERE (message, part) IN
     (SELECT a.message, a.part FROM attempt a JOIN lane l ON l.id = a.lane
-     WHERE a.at < ?1 - iif(a.spends IS NULL, 0, 604800000) AND a.out_seq <= l.done ORDER BY a.at LIMIT ?2)";
+     WHERE a.at < ?1 AND (a.spends IS NULL OR a.at < ?1 - 604800000) AND a.out_seq <= l.done
+     ORDER BY a.at LIMIT ?2)";
 const DEAD: &str = "DELETE FROM dead WHERE id IN
     (SELECT id FROM dead WHERE closed_at < ?1 ORDER BY closed_at LIMIT ?2)";
 /// Histories go first, a ticket when its history has gone: however long it is, a step is bounded.
