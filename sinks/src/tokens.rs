@@ -255,6 +255,11 @@ impl Tokens {
 async fn fetch(wanted: &Wanted<'_>, renew: bool) -> Result<Token, SendError> {
     let Wanted { channel, name, .. } = *wanted;
     let mut errand = Errand::new(wanted.worker, channel, &wanted.worker.http);
+    // The adapter sees by it whether the provider has another one by now.
+    let refused = wanted.account.present.lock().clone().filter(|_| renew);
+    if let Some(refused) = refused {
+        errand.lent.put(name, refused);
+    }
     let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.channel.token(cx, name, renew, past);
     match errand.go(&ask).await? {
         Came::Done(token) if token.value.expose().is_empty() => {

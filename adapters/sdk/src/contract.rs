@@ -67,8 +67,9 @@ pub trait Channel: Send + Sync {
         None
     }
 
-    /// The next step of fetching a token, given the exchanges so far; it has no token of its own.
-    /// With `renew` the provider refused the present one before its time.
+    /// The next step of fetching a token, given the exchanges so far. With `renew` the provider
+    /// refused the present one before its time, and [`Cx::token`] has it: where the provider gives
+    /// out another by now, nothing needs to be forced. Without, it has none.
     ///
     /// # Errors
     /// [`SendError`]: what the driver is to do about it.

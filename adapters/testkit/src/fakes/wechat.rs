@@ -263,6 +263,12 @@ impl App {
         self.book(|book, _| book.tokens.issued(family))
     }
 
+    /// How many refreshes of the stable token were forced; those that did nothing do not count.
+    #[must_use]
+    pub fn tokens_forced(&self) -> usize {
+        self.book(|book, _| book.tokens.forced())
+    }
+
     /// Customer-service messages in a minute (45011) and in a day (45009).
     pub fn limit_sends(&self, per_minute: usize, per_day: usize) {
         self.book(|book, _| book.limits = Some((per_minute, per_day)));

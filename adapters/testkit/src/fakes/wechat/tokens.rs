@@ -100,6 +100,11 @@ impl Tokens {
         }
     }
 
+    /// How many refreshes were forced, those that did nothing left out.
+    pub(super) fn forced(&self) -> usize {
+        self.forced.len()
+    }
+
     /// How many tokens a family has been given.
     pub(super) fn issued(&self, family: Family) -> usize {
         match family {

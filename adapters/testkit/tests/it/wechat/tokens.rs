@@ -70,6 +70,7 @@ async fn a_forced_refresh_ends_the_old_token_and_has_its_limits() {
         second,
         "within 30 s nothing is refreshed"
     );
+    assert_eq!(caller.app.tokens_forced(), 1);
     for _ in 1..FORCED_PER_DAY {
         caller.wechat.advance(S(30));
         assert!(caller.stable(true).await["access_token"].is_string());
