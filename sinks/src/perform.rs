@@ -40,7 +40,7 @@ pub(crate) enum Ending {
     Sent(Vec<Sent>),
     /// The adapter's word on what went wrong.
     Failed(SendError),
-    /// Nothing was called: not now.
+    /// Nothing was called, or what was called was refused for its token: not now.
     NotNow(Rest),
     /// Nothing was called, or its journal could not be written: the worker stops or has lost the
     /// shard. The message stays where it came from.
@@ -187,8 +187,8 @@ impl Job {
         }
     }
 
-    /// The contact's reply windows, where the kind has any. A message that will not fit is not even
-    /// begun.
+    /// The contact's reply windows, where the kind has any. A message that finds no place for its
+    /// first call is not even begun; one of several parts may still meet the end of the quota midway.
     async fn windows(&self) -> Result<Windows, Ending> {
         if !window::needs(self.channel.kind, &self.item.envelope) {
             return Ok(None);

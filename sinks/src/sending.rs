@@ -30,6 +30,10 @@ pub(crate) struct Sending {
     /// This step was begun in the journal and has no end there.
     open: Option<usize>,
     token_again: bool,
+    /// The last exchange is the one that the adapter's error speaks of.
+    failed: bool,
+    /// This step was refused for its token and is to be made again.
+    refused: Option<usize>,
     given_back: Option<u16>,
     /// How often the adapter was asked in this try.
     n_asked: usize,
@@ -129,10 +133,15 @@ impl Sending {
             Ok(Step::Need(name)) => Next::Need(name),
             Err(SendError::TokenExpired(name)) if !self.token_again => {
                 self.token_again = true;
+                self.failed = self.has_called();
                 self.drop_failed();
+                self.refused = Some(self.past.len());
                 Next::Renew(name)
             }
-            Err(error) => Next::End(Err(error)),
+            Err(error) => {
+                self.failed = self.has_called();
+                Next::End(Err(error))
+            }
         }
     }
 
@@ -148,6 +157,7 @@ impl Sending {
             && is_journaled(&request)
             && on_unknown == OnUnknown::Hold;
         if may_repeat {
+            self.failed = self.has_called();
             return Next::End(Err(SendError::Unknown));
         }
         Next::Call(request)
@@ -163,6 +173,7 @@ impl Sending {
         if !matches!(exchange, Exchange::Answered(_)) {
             self.todo.clear();
         }
+        self.failed = false;
         self.past.push(exchange);
     }
 
@@ -207,9 +218,16 @@ impl Sending {
         pages
     }
 
-    /// The last call is known to have failed: what it spent is given back.
+    /// What is known to have failed gives back what it spent. A part that was delivered stays
+    /// counted, whatever became of those after it.
     pub(crate) fn give_back(&mut self) {
-        self.given_back = self.has_called().then(|| part(self.past.len() - 1));
+        let next = self.past.len();
+        let step = if self.failed {
+            next.checked_sub(1)
+        } else {
+            self.refused.filter(|step| *step == next)
+        };
+        self.given_back = step.map(part);
     }
 
     /// The step that spends nothing after all.
@@ -217,13 +235,30 @@ impl Sending {
         self.given_back
     }
 
-    /// The try failed and there will be another: the failed step is made again, the others are kept.
+    /// The try failed and there will be another: the failed step, if it was a step that failed, is
+    /// made again, the others are kept.
     pub(crate) fn fail(&mut self, place: Place) -> Pages {
+        let last = self.past.len().checked_sub(1);
+        let is_unknown = matches!(self.past.last(), Some(Exchange::Unknown(_)));
+        if !self.failed && is_unknown && self.open == last {
+            // The adapter has not judged it yet: it stays open, as the crash left it.
+            self.past.pop();
+            return self.unwritten(place);
+        }
         self.drop_failed();
         let mut pages = self.unwritten(place);
-        if let Some(step) = self.open.take()
+        pages.ended.extend(self.put_off(place).ended);
+        pages
+    }
+
+    /// Nothing of this try is left to keep, but a step refused for its token may stand open in the
+    /// journal, where a restart would take it for one whose answer is not known.
+    pub(crate) fn put_off(&mut self, place: Place) -> Pages {
+        let mut pages = Pages::default();
+        if let Some(step) = self.open
             && step >= self.past.len()
         {
+            self.open = None;
             pages
                 .ended
                 .push((place.message, part(step), journal::dropped()));
@@ -231,10 +266,10 @@ impl Sending {
         pages
     }
 
-    /// The failed exchange is the last one of this try, or the one that a crash left open.
+    /// Takes back the exchange that failed: the last one of this try, or the one that a crash left
+    /// open.
     fn drop_failed(&mut self) {
-        let failed = self.has_called();
-        if failed {
+        if std::mem::take(&mut self.failed) {
             self.past.pop();
         }
     }

@@ -173,6 +173,8 @@ fn an_unknown_step_is_made_again_after_it_was_given_up() {
     let place = place();
     drop(up_to_part_one(&mut journal, place));
     let mut sending = Sending::resume(journal.clone(), 32);
+    let end = next(&mut sending, OnUnknown::Resend);
+    assert!(matches!(end, Next::End(Err(SendError::Unknown))));
     keep(&mut journal, sending.fail(place));
     let mut sending = Sending::resume(journal, 32);
     let call = next(&mut sending, OnUnknown::Resend);
@@ -272,7 +274,93 @@ fn only_a_call_of_this_try_is_given_back() {
     sending.give_back();
     assert_eq!(sending.given_back(), None);
     sending.exchanged(answer("sent"));
-    sending.exchanged(answer("refused"));
+    assert!(matches!(next(&mut sending, OnUnknown::Hold), Next::Call(_)));
+    sending.exchanged(Exchange::NotSent("refused".to_owned()));
+    let end = next(&mut sending, OnUnknown::Hold);
+    assert!(matches!(end, Next::End(Err(_))));
     sending.give_back();
     assert_eq!(sending.given_back(), Some(1));
+}
+
+#[test]
+fn what_ends_before_a_call_leaves_delivered_parts_alone() {
+    let mut journal = Vec::new();
+    let place = place();
+    let mut sending = Sending::resume(Vec::new(), 32);
+    sending.exchanged(answer("uploaded"));
+    let call = next(&mut sending, OnUnknown::Hold);
+    assert_eq!(effect(&call), &Effect::Deliver { part: 0, key: None });
+    keep(&mut journal, sending.begin(place, None));
+    sending.exchanged(answer("sent 0"));
+    let call = next(&mut sending, OnUnknown::Hold);
+    assert_eq!(effect(&call), &Effect::Deliver { part: 1, key: None });
+    // Its file cannot be read now, or it has no place in the reply window: it is never made.
+    sending.give_back();
+    assert_eq!(sending.given_back(), None, "part 0 has arrived and counts");
+    keep(&mut journal, sending.fail(place));
+    let mut sending = Sending::resume(journal, 32);
+    assert_eq!(sending.past, [answer("uploaded"), answer("sent 0")]);
+    let call = next(&mut sending, OnUnknown::Hold);
+    assert_eq!(effect(&call), &Effect::Deliver { part: 1, key: None });
+}
+
+/// Asks [`Wants`] for the next step.
+fn wants(sending: &mut Sending) -> Next {
+    let token = |_: TokenName| None;
+    let cx = Cx {
+        now: Time::from_ms(0),
+        random: &NoRandom,
+        public_url: "",
+        channel: "wants",
+        peer: None,
+        token: &token,
+    };
+    sending.next(&Wants, &cx, &envelope(), OnUnknown::Hold)
+}
+
+#[test]
+fn a_token_that_cannot_be_renewed_leaves_delivered_parts_alone() {
+    let mut journal = Vec::new();
+    let place = place();
+    let mut sending = Sending::resume(Vec::new(), 32);
+    for body in ["sent 0", "refused"] {
+        assert!(matches!(wants(&mut sending), Next::Call(_)));
+        keep(&mut journal, sending.begin(place, None));
+        sending.exchanged(answer(body));
+    }
+    assert!(matches!(wants(&mut sending), Next::Renew(_)));
+    sending.give_back();
+    assert_eq!(sending.given_back(), Some(1), "only what was refused");
+    keep(&mut journal, sending.fail(place));
+    let sending = Sending::resume(journal, 32);
+    assert_eq!(sending.past, [answer("sent 0")]);
+}
+
+#[test]
+fn a_step_refused_for_its_token_is_not_unknown_after_a_restart() {
+    let mut journal = Vec::new();
+    let place = place();
+    let mut sending = Sending::resume(Vec::new(), 32);
+    assert!(matches!(wants(&mut sending), Next::Call(_)));
+    keep(&mut journal, sending.begin(place, None));
+    sending.exchanged(answer("refused"));
+    assert!(matches!(wants(&mut sending), Next::Renew(_)));
+    keep(&mut journal, sending.put_off(place));
+    let mut sending = Sending::resume(journal, 32);
+    assert!(sending.is_fresh());
+    assert!(matches!(wants(&mut sending), Next::Call(_)));
+}
+
+#[test]
+fn a_message_put_off_keeps_what_a_crash_left_open() {
+    let mut journal = Vec::new();
+    let place = place();
+    drop(up_to_part_one(&mut journal, place));
+    let mut sending = Sending::resume(journal.clone(), 32);
+    assert_eq!(sending.put_off(place), Pages::default());
+    // The same if the try ends before the adapter has judged it.
+    keep(&mut journal, sending.fail(place));
+    let mut sending = Sending::resume(journal, 32);
+    let end = next(&mut sending, OnUnknown::Hold);
+    assert!(matches!(end, Next::End(Err(SendError::Unknown))));
 }

@@ -113,7 +113,8 @@ impl Shard {
                 return self.rests(item, Some(&*channel), rest, Pages::default());
             }
             Ending::NotNow(rest) => {
-                return self.rests(item, Some(&*channel), rest, Pages::default());
+                let pages = sending.put_off(item.place(self.fence.epoch));
+                return self.rests(item, Some(&*channel), rest, pages);
             }
             Ending::Sent(sent) => {
                 item.attempts += 1;
