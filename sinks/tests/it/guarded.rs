@@ -175,6 +175,8 @@ pub(crate) struct State {
     /// The next fetch of a file is never answered.
     pub(crate) files_hang: AtomicBool,
     files: AtomicUsize,
+    /// So many messages are answered with 503, and the token is worth nothing from then on.
+    pub(crate) breaks: AtomicU32,
     /// After so many messages the token is worth nothing any more.
     pub(crate) revoke_after: AtomicUsize,
     /// When fetches came, and whether they were renewals.
@@ -198,6 +200,7 @@ impl Guard {
             files_failing: AtomicU32::new(0),
             files_hang: AtomicBool::new(false),
             files: AtomicUsize::new(0),
+            breaks: AtomicU32::new(0),
             revoke_after: AtomicUsize::new(usize::MAX),
             fetches: Mutex::default(),
             texts: Mutex::default(),
@@ -323,6 +326,10 @@ impl State {
             return 401;
         }
         let text = body["text"].as_str().expect("a text");
+        if is_left(&self.breaks) {
+            *self.good.lock() = None;
+            return 503;
+        }
         if text == "no" {
             return 400;
         }

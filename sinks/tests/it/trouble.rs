@@ -339,8 +339,8 @@ async fn a_dead_message_holds_its_lane_until_a_human_has_looked() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_wrong_account_pauses_the_channel_and_loses_nothing() {
-    let provider = Provider::new(|_, tries| match tries {
-        0 => Does::Answers(401, vec![]),
+    let provider = Provider::new(|seen, tries| match (seen.text.as_str(), tries) {
+        ("1", 0) => Does::Answers(401, vec![]),
         _ => OK,
     })
     .await;
@@ -367,9 +367,7 @@ async fn a_wrong_account_pauses_the_channel_and_loses_nothing() {
     let event = Mailbox::Event("channel".to_owned());
     world.bus.nudge(&event, Bytes::new());
     world.state(first, ReceiptState::Accepted).await;
-    // The fake refuses every text once, so the channel pauses again for the other one.
-    let again = world.message(other).await;
-    assert_ne!(again.state, Some(ReceiptState::Failed));
+    world.state(other, ReceiptState::Accepted).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
