@@ -210,19 +210,20 @@ async fn a_will_is_void_once_the_device_was_back_even_if_it_left_again() {
     let world = World::new([mqtt("presses", presses())]);
     let gateway = world.gateway().await;
     let at = gateway.address();
-    let with_will = |name: &str, payload: &str| {
+    let with_will = |name: &str, payload: &str, delay| {
         let mut connect = hello(MqttVersion::V5, name);
-        connect.will = Some(will(&format!("factory/{name}/say"), payload, 1));
+        connect.will = Some(will(&format!("factory/{name}/say"), payload, delay));
         connect
     };
-    let (breaks, _) = Device::greet(at, with_will("press-1", "first will")).await;
+    // Long enough that the device is back in time on a slow machine too.
+    let (breaks, _) = Device::greet(at, with_will("press-1", "first will", 10)).await;
     drop(breaks);
     let mut back = Device::connect(at, MqttVersion::V5, "press-1").await;
     back.put(&Packet::Disconnect { reason: 0 }).await;
     back.rest().await;
     // The will of a later connection takes the place of an earlier one's.
-    for payload in ["older", "newer"] {
-        let (breaks, _) = Device::greet(at, with_will("press-2", payload)).await;
+    for (payload, delay) in [("older", 10), ("newer", 1)] {
+        let (breaks, _) = Device::greet(at, with_will("press-2", payload, delay)).await;
         drop(breaks);
     }
     assert_eq!(world.texts(1).await, ["press-2: newer"]);

@@ -99,6 +99,8 @@ async fn a_token_that_ends_in_flight_costs_no_message() {
         3,
         "the first, and one for each that ended"
     );
+    let forced = house.app.tokens_forced();
+    assert_eq!(forced, 0, "the platform had another one by then");
     assert!(
         refused(&house).iter().all(|code| *code == 42001),
         "{:?}",
