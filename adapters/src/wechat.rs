@@ -1,8 +1,7 @@
 //! WeChat: official accounts and the customer service of mini-programs.
 //!
 //! # What it is
-//! WeChat pushes what contacts say and do to our address, open or sealed; answers go by its API, or on
-//! its own request while that waits.
+//! WeChat pushes what contacts say and do to our address, open or sealed; answers go by its API.
 //! # Set up
 //! Choose a token, enter it with the channel's address and an `EncodingAESKey` in WeChat's console,
 //! put them with AppID and AppSecret into the channel's file, and our address into WeChat's list of
@@ -15,6 +14,7 @@
 
 pub(crate) mod answer;
 pub(crate) mod api;
+pub(crate) mod checks;
 pub(crate) mod content;
 pub(crate) mod event;
 pub(crate) mod gate;

@@ -6,7 +6,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use futures_util::{StreamExt, stream};
+use futures_util::{StreamExt, stream::FuturesUnordered};
 use patchbay_message::{Content, Media, MessageId};
 use patchbay_sdk::{Cx, Exchange, Fetched, SendError};
 use patchbay_store::{
@@ -52,11 +52,10 @@ impl Default for MediaOptions {
     }
 }
 
-/// Messages taken up in one look.
-const CLAIM_MAX: u32 = 16;
 /// Messages whose files are fetched side by side: what they hold in memory is bounded by it, and by
-/// [`MediaOptions::file_bytes_max`].
-const FETCHES_AT_ONCE: usize = 4;
+/// [`MediaOptions::file_bytes_max`]. No more are taken up than begin at once, so that none runs out of
+/// its time while it waits, and a stop leaves none behind that was not begun.
+const FETCHES_AT_ONCE: u32 = 4;
 /// Between two looks at what is to be fetched.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
 /// Between two looks if the store does not answer.
@@ -88,41 +87,49 @@ enum File {
 
 /// Fetches until `stop`.
 pub(crate) async fn run(worker: Arc<Worker>, stop: CancellationToken) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = work(&worker) => {}
+    }
+}
+
+/// Fills the places that are free, so that a slow file keeps no other from beginning.
+async fn work(worker: &Worker) {
     let claim_ttl = worker.options.media.claim_ttl;
-    let working = async {
-        loop {
-            let pause = match worker.store.claim_media(claim_ttl, CLAIM_MAX).await {
-                Ok(claimed) if claimed.is_empty() => LOOK_EVERY,
+    let mut under_way = FuturesUnordered::new();
+    loop {
+        let n_under_way = u32::try_from(under_way.len()).unwrap_or(FETCHES_AT_ONCE);
+        let free = FETCHES_AT_ONCE.saturating_sub(n_under_way);
+        let pause = if free == 0 {
+            Duration::MAX
+        } else {
+            match worker.store.claim_media(claim_ttl, free).await {
                 Ok(claimed) => {
-                    fetch_all(&worker, claimed).await;
-                    Duration::ZERO
+                    under_way.extend(claimed.into_iter().map(|fetch| one(worker, fetch)));
+                    LOOK_EVERY
                 }
                 Err(error) => {
                     tracing::warn!(%error, "store unavailable, files wait");
                     STORE_PAUSE
                 }
-            };
-            sleep(pause).await;
+            }
+        };
+        // A place that is free is filled at once; else somebody may have left work meanwhile.
+        tokio::select! {
+            Some(()) = under_way.next() => {}
+            () = sleep(pause) => {}
         }
-    };
-    tokio::select! {
-        () = stop.cancelled() => {}
-        () = working => {}
     }
 }
 
-async fn fetch_all(worker: &Worker, claimed: Vec<MediaFetch>) {
-    stream::iter(claimed)
-        .for_each_concurrent(FETCHES_AT_ONCE, |fetch| async move {
-            let id = fetch.message;
-            match turn(worker, fetch).await {
-                Ok(()) => {}
-                // Somebody else has taken it up: they end it.
-                Err(CommitError::Conflict(why)) => tracing::info!(message = %id, why, "too late"),
-                Err(error) => tracing::warn!(message = %id, %error, "files wait for the next turn"),
-            }
-        })
-        .await;
+async fn one(worker: &Worker, fetch: MediaFetch) {
+    let id = fetch.message;
+    match turn(worker, fetch).await {
+        Ok(()) => {}
+        // Somebody else has taken it up: they end it.
+        Err(CommitError::Conflict(why)) => tracing::info!(message = %id, why, "too late"),
+        Err(error) => tracing::warn!(message = %id, %error, "files wait for the next turn"),
+    }
 }
 
 /// One message: every file of it that is missing, then one commit.

@@ -3,12 +3,12 @@
 use patchbay_sdk::{
     Problem, Secret,
     options::{Duration, Problems, Secrets},
-    sealed::{KEY_CHARS, SealKey},
+    sealed::SealKey,
 };
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::{answer, api::Api};
+use super::{answer, api::Api, checks};
 
 /// WeChat's own servers.
 pub(super) const API_URL: &str = "https://api.weixin.qq.com";
@@ -136,22 +136,13 @@ impl Options {
         let good = self.app_secret.expose().len() >= APP_SECRET_BYTES_MIN;
         let sentence = format!("a secret must have {APP_SECRET_BYTES_MIN} bytes at least");
         problems.require(good, "app_secret", &sentence);
-        let (min, max) = (Duration::secs(30), Duration::days(1));
-        problems.between("freshness", self.freshness, min, max);
+        checks::freshness(self.freshness, &mut problems);
         if let Some(passive) = self.passive_reply {
             let min = Duration::millis(500);
             problems.between("passive_reply.wait", passive.wait, min, WAIT_MAX);
             problems.between("passive_reply.held_max", passive.held_max, 1, HELD_MAX);
         }
-        problems.secrets("aes_key", &self.aes_key, KEY_CHARS);
-        let keys: Vec<SealKey> = self
-            .aes_key
-            .all()
-            .iter()
-            .filter_map(SealKey::parse)
-            .collect();
-        let all_good = keys.len() == self.aes_key.all().len();
-        problems.require(all_good, "aes_key", "must be 43 characters of base64");
+        let keys = checks::seal_keys(&self.aes_key, &mut problems);
         let is_needed = self.mode != Mode::Plain && self.aes_key.all().is_empty();
         let sentence =
             "is needed, unless `mode` is `plain`: sealed pushes cannot be opened without it";
@@ -163,19 +154,13 @@ impl Options {
     }
 
     fn names(&self, problems: &mut Problems) {
-        let is_id = |id: &str| {
-            !id.is_empty()
-                && id.len() <= 64
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
-        };
-        let form = "must have 1 to 64 letters, digits, `_` or `-`";
-        problems.require(is_id(&self.app_id), "app_id", form);
-        let receiver = self.receiver_id.as_deref();
-        problems.require(receiver.is_none_or(is_id), "receiver_id", form);
-        let original = self.original_id.as_deref();
-        problems.require(original.is_none_or(is_id), "original_id", form);
+        checks::id("app_id", &self.app_id, problems);
+        if let Some(receiver) = &self.receiver_id {
+            checks::id("receiver_id", receiver, problems);
+        }
+        if let Some(original) = &self.original_id {
+            checks::id("original_id", original, problems);
+        }
         let form = "must be like `https://api.weixin.qq.com`, without a slash at the end";
         problems.require(Api::is_address(&self.api_url), "api_url", form);
         let is_official =

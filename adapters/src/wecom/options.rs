@@ -3,13 +3,13 @@
 use patchbay_sdk::{
     Problem, Secret,
     options::{Duration, Problems, Secrets},
-    sealed::{KEY_CHARS, SealKey},
+    sealed::SealKey,
 };
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::answer;
-use crate::wechat::api::Api;
+use crate::wechat::{api::Api, checks};
 
 /// WeCom's own servers.
 const API_URL: &str = "https://qyapi.weixin.qq.com";
@@ -62,29 +62,13 @@ impl Options {
     /// The keys that open pushes, or every mistake.
     pub(super) fn keys(&self) -> Result<Vec<SealKey>, Vec<Problem>> {
         let mut problems = Problems::default();
-        let is_id = |id: &str| {
-            (1..=64).contains(&id.len())
-                && id
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"_-".contains(&b))
-        };
-        let form = "must have 1 to 64 letters, digits, `_` or `-`";
-        problems.require(is_id(&self.corp_id), "corp_id", form);
+        checks::id("corp_id", &self.corp_id, &mut problems);
         problems.secrets("token", &self.token, TOKEN_BYTES_MIN);
         let sentence = format!("a secret must have {SECRET_BYTES_MIN} bytes at least");
         let good = self.secret.expose().len() >= SECRET_BYTES_MIN;
         problems.require(good, "secret", &sentence);
-        problems.secrets("aes_key", &self.aes_key, KEY_CHARS);
-        let keys: Vec<SealKey> = self
-            .aes_key
-            .all()
-            .iter()
-            .filter_map(SealKey::parse)
-            .collect();
-        let all_good = keys.len() == self.aes_key.all().len();
-        problems.require(all_good, "aes_key", "must be 43 characters of base64");
-        let (min, max) = (Duration::secs(30), Duration::days(1));
-        problems.between("freshness", self.freshness, min, max);
+        let keys = checks::seal_keys(&self.aes_key, &mut problems);
+        checks::freshness(self.freshness, &mut problems);
         if let Some(within) = self.duplicate_check {
             problems.between(
                 "duplicate_check",

@@ -2,8 +2,9 @@
 
 use patchbay_message::{MessageId, ThreadId, Time};
 
-/// A window that a contact's message opens. Of each thread and quota the one that ends last is kept:
-/// another message of the kind begins the count anew, it does not add to it.
+/// A window that a contact's message opens. Of each thread and quota the one that ends last is kept,
+/// of those that end together (or never) the newest: another message of the kind begins the count
+/// anew, it does not add to it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ReplyWindow {
     /// Whose.

@@ -11,6 +11,7 @@ mod decisions;
 mod flaky;
 mod house;
 mod leases;
+mod moody;
 mod queue;
 mod relaying;
 mod reports;

@@ -1,68 +1,14 @@
 //! The outbox: what is committed goes out, whatever the bus and the router do meanwhile.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
-
-use async_trait::async_trait;
-use bytes::Bytes;
-use patchbay_bus::{
-    Bus, BusError, Consumer, EmbeddedBus, Health, Mailbox, Message, PublishError, Queue,
-};
+use patchbay_bus::{Message, Queue};
 use patchbay_message::AgentId;
 use patchbay_router::RouterOptions;
 use patchbay_store::Conversation;
-use tokio::sync::mpsc::Receiver;
 
-use crate::house::{House, house, options, ordered, reply, until};
-
-/// A bus that takes no publishes while it is blocked, as a broker out of memory does.
-struct Blockable {
-    inner: Arc<EmbeddedBus>,
-    blocked: AtomicBool,
-}
-
-#[async_trait]
-impl Bus for Blockable {
-    async fn publish(&self, batch: Vec<(Queue, Message)>) -> Result<(), PublishError> {
-        if self.blocked.load(Ordering::SeqCst) {
-            return Err(PublishError::Unavailable("blocked by the test".into()));
-        }
-        self.inner.publish(batch).await
-    }
-
-    async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BusError> {
-        self.inner.consume(queue, prefetch).await
-    }
-
-    fn nudge(&self, mailbox: &Mailbox, body: Bytes) {
-        self.inner.nudge(mailbox, body);
-    }
-
-    async fn mailbox(&self, mailbox: Mailbox) -> Result<Receiver<Bytes>, BusError> {
-        self.inner.mailbox(mailbox).await
-    }
-
-    async fn depth(&self, queue: Queue) -> Result<u64, BusError> {
-        self.inner.depth(queue).await
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
-
-fn blocked(house: &House) -> Arc<Blockable> {
-    Arc::new(Blockable {
-        inner: house.bus.clone(),
-        blocked: AtomicBool::new(true),
-    })
-}
+use crate::{
+    house::{House, house, options, ordered, reply, until},
+    moody::{Moody, REFUSES, TAKES},
+};
 
 async fn opened(house: &House, agent: AgentId) -> Conversation {
     house.say("v1", "Hello?").await;
@@ -95,7 +41,7 @@ fn numbers(sent: &[patchbay_message::Envelope]) -> Vec<u64> {
 async fn a_blocked_bus_stops_neither_draining_nor_loses_what_does_not_fit_into_memory() {
     let house = house();
     let ann = house.agent("Ann", 1).await;
-    let bus = blocked(&house);
+    let bus = Moody::new(&house.bus, None, REFUSES);
     let small = RouterOptions {
         relay_memory_max: 5,
         relay_batch_max: 3,
@@ -112,7 +58,7 @@ async fn a_blocked_bus_stops_neither_draining_nor_loses_what_does_not_fit_into_m
         (!status.ready()).then_some(())
     })
     .await;
-    bus.blocked.store(false, Ordering::SeqCst);
+    bus.feels(TAKES);
     let sent = house.sent(60).await;
     assert_eq!(numbers(&sent), (1..=60).collect::<Vec<u64>>());
     outbox_is_empty(&house, row.partition).await;
@@ -128,7 +74,7 @@ async fn a_blocked_bus_stops_neither_draining_nor_loses_what_does_not_fit_into_m
 async fn what_a_crash_left_in_the_outbox_goes_out_first() {
     let house = house();
     let ann = house.agent("Ann", 1).await;
-    let dying = house.router_on(blocked(&house), options());
+    let dying = house.router_on(Moody::new(&house.bus, None, REFUSES), options());
     let row = opened(&house, ann).await;
     house.publish(replies(&row, ann, 5)).await;
     house.history("v1", 6).await;

@@ -1,82 +1,21 @@
 //! Silent devices become faults whatever the bus does with one partition's queue, and hold up nobody.
 
-use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU8, Ordering},
-    },
-    time::Duration,
-};
+use std::time::Duration;
 
-use async_trait::async_trait;
-use bytes::Bytes;
-use patchbay_bus::{
-    Bus, BusError, Consumer, EmbeddedBus, Health, Mailbox, Message, PublishError, Queue,
-    partition_of,
-};
+use patchbay_bus::{Queue, partition_of};
 use patchbay_message::{Attributes, ChannelId, Clock as _, Severity, SystemClock, ThreadId};
 use patchbay_router::RouterOptions;
 use patchbay_store::{Changes, ConversationState, Device, Silence, limits::SILENT_MAX};
 use serde_json::{Value, json};
-use tokio::sync::mpsc::Receiver;
 
 use crate::{
     house::{House, N, house, options, until},
+    moody::{HANGS, Moody, REFUSES, TAKES},
     tickets::sent_by,
 };
 
 /// More than one look takes.
 const SILENT: u32 = SILENT_MAX + 44;
-
-const TAKES: u8 = 0;
-const REFUSES: u8 = 1;
-const HANGS: u8 = 2;
-
-/// A bus that does not take what is told to one partition.
-struct Picky {
-    inner: Arc<EmbeddedBus>,
-    partition: u16,
-    mood: AtomicU8,
-}
-
-#[async_trait]
-impl Bus for Picky {
-    async fn publish(&self, batch: Vec<(Queue, Message)>) -> Result<(), PublishError> {
-        let picky = Queue::Inbound(self.partition);
-        if batch.iter().any(|(queue, _)| *queue == picky) {
-            match self.mood.load(Ordering::SeqCst) {
-                REFUSES => return Err(PublishError::Unavailable("refused by the test".into())),
-                HANGS => std::future::pending().await,
-                _ => {}
-            }
-        }
-        self.inner.publish(batch).await
-    }
-
-    async fn consume(&self, queue: Queue, prefetch: u16) -> Result<Box<dyn Consumer>, BusError> {
-        self.inner.consume(queue, prefetch).await
-    }
-
-    fn nudge(&self, mailbox: &Mailbox, body: Bytes) {
-        self.inner.nudge(mailbox, body);
-    }
-
-    async fn mailbox(&self, mailbox: Mailbox) -> Result<Receiver<Bytes>, BusError> {
-        self.inner.mailbox(mailbox).await
-    }
-
-    async fn depth(&self, queue: Queue) -> Result<u64, BusError> {
-        self.inner.depth(queue).await
-    }
-
-    fn health(&self) -> Health {
-        self.inner.health()
-    }
-
-    async fn close(&self) {
-        self.inner.close().await;
-    }
-}
 
 fn partition(device: &str) -> u16 {
     partition_of(&format!("freezers:{device}"), N)
@@ -113,14 +52,6 @@ async fn fall_silent(house: &House) -> u16 {
     partition("f0")
 }
 
-fn picky(house: &House, partition: u16, mood: u8) -> Arc<Picky> {
-    Arc::new(Picky {
-        inner: house.bus.clone(),
-        partition,
-        mood: AtomicU8::new(mood),
-    })
-}
-
 fn watchful() -> RouterOptions {
     RouterOptions {
         rescan_every: Duration::from_millis(50),
@@ -132,7 +63,7 @@ fn watchful() -> RouterOptions {
 async fn nobody_else_waits(mood: u8) {
     let house = house();
     let stuck = fall_silent(&house).await;
-    let bus = picky(&house, stuck, mood);
+    let bus = Moody::new(&house.bus, Some(Queue::Inbound(stuck)), mood);
     let router = house.router_on(bus, watchful());
     let mut others = (0..).map(|n| format!("g{n}"));
     let other = others.find(|name| partition(name) != stuck).unwrap();
@@ -170,7 +101,7 @@ async fn silences_that_the_bus_does_not_answer_hold_up_nobody_else() {
 async fn more_silences_than_one_look_takes_are_all_told_once_the_bus_takes_them() {
     let house = house();
     let stuck = fall_silent(&house).await;
-    let bus = picky(&house, stuck, REFUSES);
+    let bus = Moody::new(&house.bus, Some(Queue::Inbound(stuck)), REFUSES);
     let router = house.router_on(bus.clone(), watchful());
     let hello = json!({"type": "text", "text": "Hello?"});
     house
@@ -180,7 +111,7 @@ async fn more_silences_than_one_look_takes_are_all_told_once_the_bus_takes_them(
         (!house.all().await.is_empty()).then_some(())
     })
     .await;
-    bus.mood.store(TAKES, Ordering::SeqCst);
+    bus.feels(TAKES);
     until("a ticket of every silent device", || async {
         let n = house.tickets().await.len();
         assert!(n <= SILENT as usize);

@@ -42,7 +42,8 @@ impl Guarded {
             headers: HeaderMap::new(),
             body: Bytes::from(body.to_string()),
             effect,
-            timeout: Duration::from_secs(10),
+            // Longer than any test waits: who hangs is not waited for.
+            timeout: Duration::from_secs(60),
         })
     }
 }
@@ -274,6 +275,7 @@ impl State {
         if self.hangs.swap(false, Ordering::SeqCst) {
             return std::future::pending().await;
         }
+        // A provider that takes its time, as a test asks it to.
         tokio::time::sleep(Duration::from_millis(
             self.slow_ms.load(Ordering::SeqCst).into(),
         ))

@@ -160,6 +160,23 @@ async fn what_fails_is_tried_again_and_what_came_is_kept() {
 }
 
 #[tokio::test]
+async fn a_file_that_hangs_keeps_no_later_one_from_coming() {
+    let guard = Guard::new().await;
+    guard.state.files_hang.store(true, Ordering::SeqCst);
+    let world = World::new(plans(&guard));
+    let _sinks = world.sinks();
+    let hangs = comes(&world, "ada", &["photo"]).await;
+    world
+        .until("somebody fetches", || async {
+            (guard.files() == 1).then_some(())
+        })
+        .await;
+    let later = comes(&world, "bob", &["photo"]).await;
+    parts(&world, later, |parts| is_here(&parts[0])).await;
+    parts(&world, hangs, |parts| !is_here(&parts[0])).await;
+}
+
+#[tokio::test]
 async fn a_token_refused_over_a_file_is_renewed() {
     let guard = Guard::new().await;
     let world = World::new(plans(&guard));

@@ -25,7 +25,7 @@ pub(super) fn write<'a>(group: Group<'a>, plan: &mut Plan<'a>) {
             .entry((window.thread.0, quota_number(window.quota)))
             .or_insert(window);
         let end = |window: &ReplyWindow| (window.ends_at.is_none(), window.ends_at);
-        if end(window) > end(kept) {
+        if end(window) >= end(kept) {
             *kept = window;
         }
     }
@@ -36,8 +36,7 @@ pub(super) fn write<'a>(group: Group<'a>, plan: &mut Plan<'a>) {
              SELECT * FROM unnest($1::uuid[], $2::int8[], $3::uuid[], $4::int8[])
              ON CONFLICT (thread, quota) DO UPDATE SET message = excluded.message,
                  ends_at = excluded.ends_at
-             WHERE w.ends_at IS NOT NULL
-                 AND (excluded.ends_at IS NULL OR excluded.ends_at > w.ends_at)",
+             WHERE excluded.ends_at IS NULL OR excluded.ends_at >= w.ends_at",
             params![
                 rows().map(|((thread, _), _)| *thread).collect::<Vec<_>>(),
                 rows().map(|((_, quota), _)| *quota).collect::<Vec<_>>(),

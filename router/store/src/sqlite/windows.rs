@@ -16,8 +16,7 @@ pub(super) fn write(db: &Connection, changes: &Changes) -> Result<(), Fail> {
             "INSERT INTO reply_window AS w (thread, quota, message, ends_at) VALUES (?1, ?2, ?3, ?4)
              ON CONFLICT (thread, quota) DO UPDATE SET message = excluded.message,
                  ends_at = excluded.ends_at
-             WHERE w.ends_at IS NOT NULL
-                 AND (excluded.ends_at IS NULL OR excluded.ends_at > w.ends_at)",
+             WHERE excluded.ends_at IS NULL OR excluded.ends_at >= w.ends_at",
             params![
                 blob(&window.thread),
                 quota_number(window.quota),

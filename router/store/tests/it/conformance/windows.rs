@@ -51,12 +51,25 @@ pub(crate) async fn of_each_kind_the_newest_counts(store: &Dyn) {
     );
     let third = window(ada, later(400), Some(5));
     opens(store, &[&third, &window(bob, later(9), Some(5))]).await;
-    assert_eq!(kept(store, ada).await, [gesture, free, third]);
+    assert_eq!(kept(store, ada).await, [gesture, free, third.clone()]);
     assert_eq!(
         kept(store, bob).await,
         [endless],
         "without an end it is the last"
     );
+    // What ends with it, or never like it, begins the count anew.
+    let together = window(ada, later(400), Some(5));
+    let together = ReplyWindow {
+        ends_at: third.ends_at,
+        ..together
+    };
+    let forever = window(bob, None, Some(5));
+    opens(store, &[&together, &forever]).await;
+    assert_eq!(kept(store, ada).await.last(), Some(&together));
+    assert_eq!(kept(store, bob).await, [forever]);
+    let (older, newer) = (window(bob, None, Some(5)), window(bob, None, Some(5)));
+    opens(store, &[&older, &newer]).await;
+    assert_eq!(kept(store, bob).await, [newer], "also in one commit");
     assert_eq!(kept(store, ThreadId::new()).await, []);
 }
 
