@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::{
     Audit, Contact, Conversation, ConversationState, DeadLetter, Device, Expect, MediaFetch,
-    MediaFetched, MessageRow, NewEvent, OutboxRow, ReplyWindow, Thread, Ticket, TicketEntry,
-    TicketUpdate,
+    MediaFetched, MessageRow, NewEvent, OutboxRow, PullSaved, ReplyWindow, Thread, Ticket,
+    TicketEntry, TicketUpdate,
 };
 
 /// The right to a duty: compared with the lease row, which stays locked until the commit.
@@ -76,6 +76,9 @@ pub struct Changes {
     pub fetches: Vec<MediaFetch>,
     /// What became of fetches that were taken up by `claim_media`.
     pub fetched: Vec<MediaFetched>,
+    /// How far lines of providers have been pulled, after everything of a page is durable on the bus.
+    /// The fence of whoever pulls belongs to it.
+    pub pulled: Vec<PullSaved>,
     /// External ids of what we sent: `(channel, external id) -> message, part`. A receipt that
     /// came first is joined now. Name all parts of a message in one commit: a message is as far as
     /// the least of the parts known (one of which the provider has said nothing yet holds it back),

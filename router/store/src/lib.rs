@@ -16,6 +16,7 @@ mod media;
 mod meter;
 mod postgres;
 mod provider_tokens;
+mod pulls;
 mod query;
 mod rows;
 mod sqlite;
@@ -39,6 +40,7 @@ use patchbay_message::{
 };
 pub use postgres::{PostgresOptions, PostgresStore};
 pub use provider_tokens::{ProviderToken, ProviderTokens, TokenFetch};
+pub use pulls::{PullNow, PullSaved, Pulls};
 pub use query::{ConversationFilter, ConversationView, Cursor, DeadFilter, MessagePage, Page};
 pub use rows::{
     Agent, AgentUpdate, Audit, ChannelState, Contact, Conversation, ConversationState, DeadLetter,
@@ -325,5 +327,5 @@ pub struct Gauge {
 }
 
 /// All of it.
-pub trait Store: Leases + Journal + Lanes + Desk + ProviderTokens + 'static {}
-impl<T: Leases + Journal + Lanes + Desk + ProviderTokens + 'static> Store for T {}
+pub trait Store: Leases + Journal + Lanes + Desk + ProviderTokens + Pulls + 'static {}
+impl<T: Leases + Journal + Lanes + Desk + ProviderTokens + Pulls + 'static> Store for T {}

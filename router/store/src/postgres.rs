@@ -20,6 +20,7 @@ mod media;
 mod migrate;
 mod pool;
 mod provider_tokens;
+mod pulls;
 mod receipts;
 mod rows;
 mod sql;

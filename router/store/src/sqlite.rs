@@ -19,6 +19,7 @@ mod people;
 #[cfg(test)]
 mod plans;
 mod provider_tokens;
+mod pulls;
 mod readers;
 mod receipts;
 mod rows;

@@ -34,6 +34,10 @@ const STEPS: &[(&str, &str)] = &[
         "media_fetches",
         include_str!("../../migrations/postgres/0006_media_fetches.sql"),
     ),
+    (
+        "pulls",
+        include_str!("../../migrations/postgres/0007_pulls.sql"),
+    ),
 ];
 
 /// Names our advisory locks among those of the database: "PBAY". The second half of the key is the

@@ -11,6 +11,7 @@ use super::{
     error::Fail,
     media,
     people::guarded,
+    pulls,
     rows::{self, select_parked},
     sql::{all, blob, json, ms, one, opt, opt_ms, run},
     windows,
@@ -177,6 +178,7 @@ pub(super) fn write(db: &Connection, changes: &Changes, now: Time) -> Result<(),
     attempts(db, changes, now)?;
     windows::write(db, changes)?;
     media::write(db, changes)?;
+    pulls::write(db, changes)?;
     for change in &changes.live {
         let sql = if change.on {
             "INSERT INTO live (thread, gateway) VALUES (?1, ?2) ON CONFLICT DO NOTHING"

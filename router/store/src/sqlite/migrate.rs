@@ -34,6 +34,10 @@ const STEPS: &[(&str, &str)] = &[
         "media_fetches",
         include_str!("../../migrations/sqlite/0006_media_fetches.sql"),
     ),
+    (
+        "pulls",
+        include_str!("../../migrations/sqlite/0007_pulls.sql"),
+    ),
 ];
 
 /// "PBAY": says in the file's header that it is ours.

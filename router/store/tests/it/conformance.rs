@@ -16,6 +16,7 @@ pub(crate) mod lanes;
 pub(crate) mod leases;
 pub(crate) mod media;
 pub(crate) mod provider_tokens;
+pub(crate) mod pulls;
 pub(crate) mod random;
 pub(crate) mod receipts;
 pub(crate) mod retention;
@@ -91,6 +92,11 @@ macro_rules! suite {
         crate::conformance::suite!(@topic $open, media, [
             one_of_many_takes_a_message_up,
             a_turn_ends_once,
+        ]);
+        crate::conformance::suite!(@topic $open, pulls, [
+            are_at_their_beginning_first,
+            rings_are_counted_and_served,
+            a_stale_puller_moves_nothing,
         ]);
         crate::conformance::suite!(@topic $open, windows, [
             of_each_kind_the_newest_counts,

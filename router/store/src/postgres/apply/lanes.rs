@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::{Group, Plan, last_of_each};
 use crate::postgres::{
     error::Fail,
-    media,
+    media, pulls,
     sql::{column, int, json, now_ms, params},
     windows,
 };
@@ -27,6 +27,7 @@ pub(super) fn write<'a>(group: Group<'a>, plan: &mut Plan<'a>) -> Result<(), Fai
     attempts(group, plan)?;
     windows::write(group, plan);
     media::write(group, plan)?;
+    pulls::write(group, plan);
     live(group, plan);
     channel_errors(group, plan);
     Ok(())

@@ -98,7 +98,8 @@ fn rows(changes: &Changes) -> impl Iterator<Item = Row<'_>> {
         .outbox
         .iter()
         .map(|row| row.partition.as_str())
-        .chain(changes.outbox_done.iter().map(|(name, _)| name.as_str()));
+        .chain(changes.outbox_done.iter().map(|(name, _)| name.as_str()))
+        .chain(changes.pulled.iter().map(|saved| saved.pull.as_str()));
     people
         .chain(lanes)
         .chain(receipts)
