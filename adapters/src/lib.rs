@@ -4,6 +4,7 @@ pub mod mqtt;
 pub mod webchat;
 pub mod wechat;
 pub mod wecom;
+pub mod wecom_kf;
 
 use patchbay_sdk::Kind;
 
@@ -13,4 +14,5 @@ pub const ALL: &[Kind] = &[
     Kind::of::<mqtt::Mqtt>(),
     Kind::of::<wechat::WeChat>(),
     Kind::of::<wecom::WeCom>(),
+    Kind::of::<wecom_kf::WeComKf>(),
 ];

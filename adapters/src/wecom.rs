@@ -22,18 +22,22 @@ use http::Method;
 use patchbay_message::{Envelope, ReceiptState};
 use patchbay_sdk::{
     Adapter, Channel, Cx, Decoded, Effect, Exchange, Fetched, HttpOut, Link, Manifest, OutLimits,
-    Problem, Reject, Request, SendError, Sent, Session, Step, Token, TokenName, Wire,
+    Problem, Reject, Request, Secret, SendError, Sent, Session, Step, Token, TokenName, Wire,
     sealed::SealKey,
 };
 
 use crate::wechat::{
     ACCESS, TIMEOUT,
     answer::{Nature, token_error},
+    api::Api,
     media,
     say::MediaAt,
     send::recipient,
 };
+pub(crate) use answer::error;
 pub use options::Options;
+pub(crate) use options::{API_URL, SECRET_BYTES_MIN, TOKEN_BYTES_MIN};
+pub(crate) use push::{Gate, check_address};
 use say::Say;
 
 /// WeCom cuts the connection after this long, and sends again, three times in all.
@@ -90,7 +94,7 @@ impl Channel for WeComApp {
             return Err(Reject::NotFound);
         };
         match (request.method, request.path) {
-            (&Method::GET, "") => push::check_address(&self.options, &self.keys, cx, &request),
+            (&Method::GET, "") => check_address(&self.options.gate(&self.keys), cx, &request),
             (&Method::POST, "") => push::decode(&self.options, &self.keys, cx, &request),
             _ => Err(Reject::NotFound),
         }
@@ -161,9 +165,6 @@ impl Channel for WeComApp {
         (name == ACCESS).then(account)
     }
 
-    /// <https://developer.work.weixin.qq.com/document/path/91039>
-    ///
-    /// WeCom gives out the present token until it is worth nothing: there is nothing to force.
     fn token(
         &self,
         _: &Cx<'_>,
@@ -171,33 +172,10 @@ impl Channel for WeComApp {
         _renew: bool,
         past: &[Exchange],
     ) -> Result<Step<Token>, SendError> {
-        if name != ACCESS {
-            return Err(SendError::Unsupported);
-        }
-        let api = self.options.api();
-        let Some(exchange) = past.first() else {
-            let secret = self.options.secret.expose();
-            let query = [
-                ("corpid", self.options.corp_id.as_str()),
-                ("corpsecret", secret),
-            ];
-            return Ok(Step::Call(Request::Http(HttpOut {
-                method: Method::GET,
-                url: api.address("/cgi-bin/gettoken", &query),
-                headers: http::HeaderMap::new(),
-                body: bytes::Bytes::new(),
-                effect: Effect::Read,
-                timeout: TIMEOUT,
-            })));
-        };
-        let said = api
-            .said(exchange, Nature::Repeatable)
-            .map_err(token_error)?;
-        let value = said.access_token.filter(|token| !token.is_empty());
-        Ok(Step::Done(Token {
-            value: patchbay_sdk::Secret::new(value.ok_or(SendError::Retry(None))?),
-            expires_in: said.expires_in.map_or(EXPIRES_IN, Duration::from_secs),
-        }))
+        let Options {
+            corp_id, secret, ..
+        } = &self.options;
+        token(&self.options.api(), corp_id, secret, name, past)
     }
 
     fn fetch(
@@ -225,4 +203,40 @@ impl WeComApp {
             },
         }
     }
+}
+
+/// The next step of fetching an access token.
+///
+/// <https://developer.work.weixin.qq.com/document/path/91039>
+///
+/// WeCom gives out the present token until it is worth nothing: there is nothing to force.
+pub(crate) fn token(
+    api: &Api<'_>,
+    corp_id: &str,
+    secret: &Secret,
+    name: TokenName,
+    past: &[Exchange],
+) -> Result<Step<Token>, SendError> {
+    if name != ACCESS {
+        return Err(SendError::Unsupported);
+    }
+    let Some(exchange) = past.first() else {
+        let query = [("corpid", corp_id), ("corpsecret", secret.expose())];
+        return Ok(Step::Call(Request::Http(HttpOut {
+            method: Method::GET,
+            url: api.address("/cgi-bin/gettoken", &query),
+            headers: http::HeaderMap::new(),
+            body: bytes::Bytes::new(),
+            effect: Effect::Read,
+            timeout: TIMEOUT,
+        })));
+    };
+    let said = api
+        .said(exchange, Nature::Repeatable)
+        .map_err(token_error)?;
+    let value = said.access_token.filter(|token| !token.is_empty());
+    Ok(Step::Done(Token {
+        value: Secret::new(value.ok_or(SendError::Retry(None))?),
+        expires_in: said.expires_in.map_or(EXPIRES_IN, Duration::from_secs),
+    }))
 }

@@ -10,7 +10,7 @@ use patchbay_bus::Bus;
 use patchbay_config::{Config, Loaded};
 use patchbay_message::{InstanceId, SystemClock};
 use patchbay_sdk::Kind;
-use patchbay_sinks::Channels;
+use patchbay_sinks::{Channels, Errands};
 use patchbay_store::{Store, blobs::Blobs};
 use tokio::net::TcpListener;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,7 +20,7 @@ use crate::{
     assets, backlog,
     edge::{self, EdgeOptions},
     gates::Gates,
-    ingress::{self, Ingress, Mqtt, MqttOptions},
+    ingress::{self, Bells, Ingress, Links, Mqtt, MqttOptions, PAGE_BYTES_MAX, Puller},
     live::{self, Hub, Registrar},
     observe::{self, Admin, Check},
     open,
@@ -284,6 +284,7 @@ impl Parts {
         };
         let ingress = self.ingress();
         let mqtt = self.mqtt(&ingress).await?;
+        let pulls = self.pulls(&ingress)?;
         let app = self.public_app(ingress).merge(api.routes());
         let bounds = &self.config.edge;
         let options = EdgeOptions {
@@ -296,7 +297,7 @@ impl Parts {
         };
         let serve = edge::serve(listener, tls, app, options, self.stops.listeners.clone());
         Ok(self.tasks.spawn(async move {
-            let (served, ()) = tokio::join!(serve, mqtt);
+            let (served, (), ()) = tokio::join!(serve, mqtt, pulls);
             if let Err(error) = served {
                 tracing::error!(%error, "public listener ended");
             }
@@ -319,6 +320,39 @@ impl Parts {
         self.checks
             .push(("mqtt", Box::new(move || links.problem())));
         Ok(mqtt.run())
+    }
+
+    /// Lines that channels want pulled; ends with the listeners, after the page under way.
+    fn pulls(
+        &mut self,
+        ingress: &Arc<Ingress>,
+    ) -> anyhow::Result<impl Future<Output = ()> + Send + use<>> {
+        let options = open::sinks_options(&self.config);
+        let http = patchbay_sinks::HttpOptions {
+            answer_bytes_max: PAGE_BYTES_MAX,
+            ..options.http
+        };
+        let errands = Errands::new(
+            Arc::clone(&self.store),
+            self.clock.clone(),
+            self.instance.clone(),
+            options.public_url,
+            http,
+            options.tokens,
+        );
+        let links = Arc::<Links>::default();
+        let shown = Arc::clone(&links);
+        self.checks
+            .push(("pull", Box::new(move || shown.problem())));
+        let puller = Puller {
+            ingress: Arc::clone(ingress),
+            errands: Arc::new(errands.context("open what pulls")?),
+            instance: self.instance.clone(),
+            lease_ttl: self.config.router.lease_ttl.get(),
+            links,
+            stop: self.stops.listeners.clone(),
+        };
+        Ok(puller.run())
     }
 
     fn ingress(&mut self) -> Arc<Ingress> {
@@ -349,6 +383,7 @@ impl Parts {
             store: Arc::clone(&self.store),
             blobs: Arc::clone(&self.blobs),
             agent_names: ingress::agent_names(),
+            bells: Bells::default(),
             bus: Arc::clone(&self.bus),
             body_bytes_max: config.edge.body_max.in_memory(),
             upload_bytes_max: config.media.bytes_max.in_memory(),

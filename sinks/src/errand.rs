@@ -3,17 +3,123 @@
 
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
     time::Duration,
 };
 
-use patchbay_sdk::{Cx, Exchange, Request, SendError, Step, TokenName};
+use patchbay_message::{Clock, InstanceId};
+use patchbay_sdk::{Cx, Exchange, PullAt, Pulled, Request, Secret, SendError, Step, TokenName};
+use patchbay_store::Store;
 
-use crate::{OpenChannel, http::Http, tokens::Lent, worker::Worker};
+use crate::{
+    HttpOptions, HttpSetupError, OpenChannel, TokenOptions,
+    http::Http,
+    tokens::{Lent, NoToken, Present, Tokens},
+    worker::SystemRandom,
+};
 
 /// The longest an adapter may ask to wait between two steps.
 const STEP_WAIT_MAX: Duration = Duration::from_secs(10);
 /// Times an adapter is asked for the next step without getting further.
 const ASKED_MAX: usize = 16;
+
+/// What it takes to run errands: tokens are shared with every other process by the store.
+pub struct Errands {
+    pub(crate) store: Arc<dyn Store>,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) instance: InstanceId,
+    pub(crate) public_url: String,
+    pub(crate) http: Http,
+    pub(crate) tokens: Tokens,
+}
+
+impl Errands {
+    /// Ready to run.
+    ///
+    /// # Errors
+    /// [`HttpSetupError`].
+    pub fn new(
+        store: Arc<dyn Store>,
+        clock: Arc<dyn Clock>,
+        instance: InstanceId,
+        public_url: String,
+        http: HttpOptions,
+        tokens: TokenOptions,
+    ) -> Result<Self, HttpSetupError> {
+        Ok(Self {
+            store,
+            clock,
+            instance,
+            public_url,
+            http: Http::new(http)?,
+            tokens: Tokens::new(tokens),
+        })
+    }
+
+    /// Pulls one page.
+    ///
+    /// # Errors
+    /// [`SendError`]: what is to be done about it.
+    pub async fn pull(&self, channel: &OpenChannel, at: &PullAt<'_>) -> Result<Pulled, SendError> {
+        let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.channel.pull(cx, at, past);
+        match self.run(channel, &self.http, &ask).await {
+            Ok(pulled) => Ok(pulled),
+            Err(NoToken::NotNow { retry_in, .. }) => Err(SendError::Retry(Some(retry_in))),
+            Err(NoToken::Failed(error)) => Err(error),
+        }
+    }
+
+    /// Asks the adapter to the end, with the tokens it needs; one that is refused is renewed once.
+    pub(crate) async fn run<T>(
+        &self,
+        channel: &OpenChannel,
+        http: &Http,
+        ask: Ask<'_, T>,
+    ) -> Result<T, NoToken> {
+        let mut errand = Errand::new(self, channel, http);
+        let mut has_renewed = false;
+        loop {
+            let (name, refused) = match errand.go(ask).await {
+                Ok(Came::Done(done)) => return Ok(done),
+                Ok(Came::Need(name)) => (name, None),
+                Err(SendError::TokenExpired(name)) if !has_renewed => {
+                    has_renewed = true;
+                    errand.past.pop();
+                    (name, errand.lent.generation(name))
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let present = self.token(channel, name, refused).await?;
+            errand.lent.put(name, present);
+        }
+    }
+
+    /// The present token; the next one if one was refused.
+    pub(crate) async fn token(
+        &self,
+        channel: &OpenChannel,
+        name: TokenName,
+        refused: Option<u64>,
+    ) -> Result<Present, NoToken> {
+        self.tokens.get(self, channel, name, refused).await
+    }
+
+    /// What an adapter may know of its surroundings, and the tokens it is lent.
+    pub(crate) fn cx<'a>(
+        &'a self,
+        channel: &'a OpenChannel,
+        token: &'a dyn Fn(TokenName) -> Option<Secret>,
+    ) -> Cx<'a> {
+        Cx {
+            now: self.clock.now(),
+            random: &SystemRandom,
+            public_url: &self.public_url,
+            channel: channel.id.as_str(),
+            peer: None,
+            token,
+        }
+    }
+}
 
 /// What the adapter is asked, given its surroundings and the exchanges so far.
 pub(crate) type Ask<'a, T> =
@@ -30,7 +136,7 @@ pub(crate) enum Came<T> {
 
 /// An errand on its way.
 pub(crate) struct Errand<'a> {
-    pub(crate) worker: &'a Worker,
+    pub(crate) errands: &'a Errands,
     pub(crate) channel: &'a OpenChannel,
     pub(crate) http: &'a Http,
     pub(crate) past: Vec<Exchange>,
@@ -38,9 +144,9 @@ pub(crate) struct Errand<'a> {
 }
 
 impl<'a> Errand<'a> {
-    pub(crate) fn new(worker: &'a Worker, channel: &'a OpenChannel, http: &'a Http) -> Self {
+    pub(crate) fn new(errands: &'a Errands, channel: &'a OpenChannel, http: &'a Http) -> Self {
         Self {
-            worker,
+            errands,
             channel,
             http,
             past: Vec::new(),
@@ -81,7 +187,7 @@ impl<'a> Errand<'a> {
 
     fn ask<T>(&self, ask: Ask<'_, T>) -> Result<Step<T>, SendError> {
         let token = |name: TokenName| self.lent.value(name);
-        let cx = self.worker.cx(self.channel, &token);
+        let cx = self.errands.cx(self.channel, &token);
         let asked = catch_unwind(AssertUnwindSafe(|| ask(&cx, &self.past)));
         asked.unwrap_or_else(|_| Err(wrong("the adapter panicked")))
     }

@@ -34,6 +34,7 @@ pub use backoff::Backoff;
 pub use channels::{
     Channels, IN_FLIGHT_MAX, OnDead, OnUnknown, OpenChannel, RetryPolicy, SendLimits,
 };
+pub use errand::Errands;
 pub use files::Files;
 pub use http::{HttpOptions, HttpSetupError};
 pub use media::MediaOptions;
@@ -69,7 +70,14 @@ pub async fn run(
         mqtt,
         total: Arc::new(Semaphore::new(options.in_flight_max as usize)),
         gates: gate::Gates::default(),
-        tokens: tokens::Tokens::new(options.tokens.clone()),
+        errands: Errands::new(
+            Arc::clone(&store),
+            Arc::clone(&clock),
+            instance.clone(),
+            options.public_url.clone(),
+            options.http.clone(),
+            options.tokens.clone(),
+        )?,
         resumed: watch_channel::Sender::new(()),
         newest: AtomicU64::new(0),
         news: Notify::new(),

@@ -18,12 +18,7 @@ use tokio::time::{Instant, sleep, timeout_at};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    Backoff, OpenChannel, SinksOptions,
-    errand::{Came, Errand},
-    http::HttpOptions,
-    meter,
-    tokens::NoToken,
-    worker::Worker,
+    Backoff, OpenChannel, SinksOptions, http::HttpOptions, meter, tokens::NoToken, worker::Worker,
 };
 
 /// Bounds of fetching files.
@@ -239,25 +234,9 @@ async fn file(worker: &Worker, fetch: &MediaFetch, handle: &str, media: &Media) 
     came
 }
 
-/// Asks the adapter, with the tokens it needs; one that is refused is renewed once.
 async fn fetched(worker: &Worker, channel: &OpenChannel, handle: &str) -> Result<Fetched, NoToken> {
     let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.channel.fetch(cx, handle, past);
-    let mut errand = Errand::new(worker, channel, &worker.file_http);
-    let mut has_renewed = false;
-    loop {
-        let (name, refused) = match errand.go(&ask).await {
-            Ok(Came::Done(fetched)) => return Ok(fetched),
-            Ok(Came::Need(name)) => (name, None),
-            Err(SendError::TokenExpired(name)) if !has_renewed => {
-                has_renewed = true;
-                errand.past.pop();
-                (name, errand.lent.generation(name))
-            }
-            Err(error) => return Err(error.into()),
-        };
-        let present = worker.tokens.get(worker, channel, name, refused).await?;
-        errand.lent.put(name, present);
-    }
+    worker.errands.run(channel, &worker.file_http, &ask).await
 }
 
 /// What a failure means for a file: the same list as for sending.

@@ -248,12 +248,9 @@ impl Job {
 
     /// The present token; the next one if it was lent one already.
     async fn token(&self, name: TokenName, lent: &Lent) -> Result<Present, NoToken> {
-        let worker = &self.worker;
         let refused = lent.generation(name);
-        worker
-            .tokens
-            .get(worker, &self.channel, name, refused)
-            .await
+        let errands = &self.worker.errands;
+        errands.token(&self.channel, name, refused).await
     }
 
     /// There is no token. What was called before in this try is kept by counting it as one.

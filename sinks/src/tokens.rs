@@ -15,9 +15,8 @@ use tokio::time::{Instant, timeout};
 use self::failure::{pause, told_by, write};
 use crate::{
     OpenChannel,
-    errand::{Came, Errand, wrong},
+    errand::{Came, Errand, Errands, wrong},
     meter,
-    worker::Worker,
 };
 
 mod failure;
@@ -77,7 +76,7 @@ struct Account {
 
 /// Whose token is to be got, and why.
 struct Wanted<'a> {
-    worker: &'a Worker,
+    errands: &'a Errands,
     channel: &'a OpenChannel,
     name: TokenName,
     key: &'a str,
@@ -104,7 +103,7 @@ impl Tokens {
     /// The present token; fetched if there is none, or none after the one that was refused.
     pub(crate) async fn get(
         &self,
-        worker: &Worker,
+        errands: &Errands,
         channel: &OpenChannel,
         name: TokenName,
         refused: Option<u64>,
@@ -114,7 +113,7 @@ impl Tokens {
         };
         let account = self.accounts.lock().entry(key.clone()).or_default().clone();
         let wanted = Wanted {
-            worker,
+            errands,
             channel,
             name,
             key: &key,
@@ -165,7 +164,7 @@ impl Tokens {
 
     /// Takes what the store has; fetches if it has none that is wanted and nobody else does.
     async fn look(&self, wanted: &Wanted<'_>, is_early: bool) -> Result<Look, NoToken> {
-        let store = &wanted.worker.store;
+        let store = &wanted.errands.store;
         let found = store
             .provider_token(wanted.key)
             .await
@@ -192,7 +191,7 @@ impl Tokens {
             let why = "the provider refuses a token that was renewed just now";
             return Err(NoToken::not_now(why, every - ago));
         }
-        let who = &wanted.worker.instance;
+        let who = &wanted.errands.instance;
         let ttl = self.options.claim_ttl;
         let claim = store.begin_token(wanted.key, found.generation, who, ttl, every);
         if !claim.await.map_err(|error| away(&error))? {
@@ -230,8 +229,8 @@ impl Tokens {
                 }
             }
         };
-        let (who, generation) = (&wanted.worker.instance, found.generation);
-        let store = &wanted.worker.store;
+        let (who, generation) = (&wanted.errands.instance, found.generation);
+        let store = &wanted.errands.store;
         let kept = store.end_token(account, generation, who, &fetch);
         let is_kept = kept.await.map_err(|error| away(&error))?;
         if let (TokenFetch::Failed { retry_in, .. }, Err(error)) = (&fetch, fetched) {
@@ -254,7 +253,7 @@ impl Tokens {
 
 async fn fetch(wanted: &Wanted<'_>, renew: bool) -> Result<Token, SendError> {
     let Wanted { channel, name, .. } = *wanted;
-    let mut errand = Errand::new(wanted.worker, channel, &wanted.worker.http);
+    let mut errand = Errand::new(wanted.errands, channel, &wanted.errands.http);
     // The adapter sees by it whether the provider has another one by now.
     let refused = wanted.account.present.lock().clone().filter(|_| renew);
     if let Some(refused) = refused {

@@ -20,11 +20,12 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     Channels, Files, OpenChannel,
+    errand::Errands,
     gate::Gates,
     http::{Http, HttpOptions},
     media::MediaOptions,
     mqtt::Mqtt,
-    tokens::{TokenOptions, Tokens},
+    tokens::TokenOptions,
 };
 
 /// Readers of the event log are told this often at most.
@@ -153,7 +154,7 @@ pub(crate) struct Worker {
     pub(crate) file_http: Http,
     pub(crate) mqtt: Mqtt,
     pub(crate) gates: Gates,
-    pub(crate) tokens: Tokens,
+    pub(crate) errands: Errands,
     /// Messages on their way, all channels together.
     pub(crate) total: Arc<Semaphore>,
     /// Told when a channel was resumed: what is parked may be due.
@@ -203,14 +204,7 @@ impl Worker {
         channel: &'a OpenChannel,
         token: &'a dyn Fn(TokenName) -> Option<Secret>,
     ) -> Cx<'a> {
-        Cx {
-            now: self.now(),
-            random: &SystemRandom,
-            public_url: &self.options.public_url,
-            channel: channel.id.as_str(),
-            peer: None,
-            token,
-        }
+        self.errands.cx(channel, token)
     }
 }
 
@@ -218,7 +212,7 @@ impl Worker {
 pub(crate) const CHANNEL_MAILBOX: &str = "channel";
 
 /// Random bytes of the operating system.
-struct SystemRandom;
+pub(crate) struct SystemRandom;
 
 impl Random for SystemRandom {
     fn fill(&self, bytes: &mut [u8]) {

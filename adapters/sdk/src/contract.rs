@@ -11,8 +11,9 @@ use schemars::JsonSchema;
 use serde::de::DeserializeOwned;
 
 use crate::{
-    Await, Exchange, Fetched, Link, LinkPolicy, LiveEvent, Manifest, MqttOut, Problem, Reject,
-    Reply, Secret, SendError, Sent, Session, Step, ThreadMessage, Token, TokenName, Verified, Wire,
+    Await, Exchange, Fetched, Link, LinkPolicy, LiveEvent, Manifest, MqttOut, Problem, PullAt,
+    Pulled, Reject, Reply, Secret, SendError, Sent, Session, Step, ThreadMessage, Token, TokenName,
+    Verified, Wire,
 };
 
 /// One kind of channel.
@@ -110,6 +111,21 @@ pub trait Channel: Send + Sync {
         _handle: &str,
         _past: &[Exchange],
     ) -> Result<Step<Fetched>, SendError> {
+        Err(SendError::Unsupported)
+    }
+
+    /// The next step of pulling the page after `at` of one of the channel's [`Link::Poll`] lines, given
+    /// the exchanges so far. The cursor is saved after everything of the page is durable; after a
+    /// crash in between the same page comes again, and its keys tell the repeats.
+    ///
+    /// # Errors
+    /// [`SendError`]: what is to be done about it.
+    fn pull(
+        &self,
+        _cx: &Cx<'_>,
+        _at: &PullAt<'_>,
+        _past: &[Exchange],
+    ) -> Result<Step<Pulled>, SendError> {
         Err(SendError::Unsupported)
     }
 
@@ -291,7 +307,7 @@ pub enum Signal {
 }
 
 /// What the transport is to do for the adapter.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Ask {
     /// Answer with what the thread of `address` has after this number, waiting a while for it.
     History {
@@ -326,6 +342,14 @@ pub enum Ask {
         publish: Vec<String>,
         /// For SUBSCRIBE.
         subscribe: Vec<String>,
+    },
+    /// There is something to be pulled: the answer is given once that is written down, so that the
+    /// provider need not ring again.
+    Pull {
+        /// Which of the channel's [`Link::Poll`] lines.
+        line: String,
+        /// What the provider gave for it, see [`PullAt::hint`].
+        hint: Option<Secret>,
     },
     /// Answer a client's ping by [`LiveEvent::Pong`]; only the transport knows the newest number.
     Pong {

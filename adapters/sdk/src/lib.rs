@@ -14,6 +14,7 @@ mod mqtt;
 mod nudge;
 pub mod options;
 mod plain;
+mod pull;
 mod registry;
 mod reject;
 pub mod sealed;
@@ -36,6 +37,7 @@ pub use mqtt::{
 pub use nudge::LiveNudge;
 pub use patchbay_config::Secret;
 pub use plain::plain_text;
+pub use pull::{Poll, PullAt, Pulled};
 pub use registry::{Kind, OpenError};
 pub use reject::Reject;
 pub use send::{

@@ -60,6 +60,8 @@ impl Problem {
 pub enum Link {
     /// Requests below `/channels/{id}`.
     Http,
+    /// A line that is pulled by one leased owner: when a doorbell rings for it, and now and then.
+    Poll(crate::Poll),
     /// WebSockets at `/channels/{id}/socket`.
     Socket,
     /// Sessions with an MQTT broker, one leased owner for each topic filter.

@@ -185,6 +185,15 @@ pub fn by_link(proof: crate::MqttProof) -> Result<Verified, Reject> {
     }
 }
 
+/// What a provider answers to our own request is as good as the address that was asked.
+#[must_use]
+pub fn by_answer(url: &str) -> Verified {
+    Verified(match url.starts_with("https://") {
+        true => Authenticity::Tls,
+        false => Authenticity::None,
+    })
+}
+
 /// Not verified, for the reason given in the channel's file or because the request only asks for
 /// an anonymous identity and carries no message.
 #[must_use]

@@ -12,7 +12,7 @@ use crate::wechat::{ACCESS, answer::WORDS_CHARS_MAX};
 const RATE_REST: Duration = Duration::from_secs(60);
 
 /// What is to be done about an `errcode`.
-pub(super) fn error(code: i64, words: &str) -> SendError {
+pub(crate) fn error(code: i64, words: &str) -> SendError {
     let words: String = words.chars().take(WORDS_CHARS_MAX).collect();
     let sentence = format!("{code} {words}");
     match code {

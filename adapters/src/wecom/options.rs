@@ -8,15 +8,15 @@ use patchbay_sdk::{
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::answer;
+use super::{answer, push::Gate};
 use crate::wechat::{api::Api, checks};
 
 /// WeCom's own servers.
-const API_URL: &str = "https://qyapi.weixin.qq.com";
+pub(crate) const API_URL: &str = "https://qyapi.weixin.qq.com";
 /// The console takes tokens of up to 32 letters and digits.
-const TOKEN_BYTES_MIN: usize = 3;
+pub(crate) const TOKEN_BYTES_MIN: usize = 3;
 /// An application's secret has 43 characters; a third of that is surely a mistake.
-const SECRET_BYTES_MIN: usize = 16;
+pub(crate) const SECRET_BYTES_MIN: usize = 16;
 /// <https://developer.work.weixin.qq.com/document/path/90236>
 const DUPLICATE_CHECK_MAX: Duration = Duration::secs(4 * 3600);
 
@@ -82,6 +82,16 @@ impl Options {
         match problems.found() {
             found if found.is_empty() => Ok(keys),
             found => Err(found),
+        }
+    }
+
+    /// What lets a push in.
+    pub(super) fn gate<'a>(&'a self, keys: &'a [SealKey]) -> Gate<'a> {
+        Gate {
+            token: &self.token,
+            keys,
+            receiver: &self.corp_id,
+            freshness: self.freshness.get(),
         }
     }
 

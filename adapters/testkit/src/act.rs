@@ -1,14 +1,14 @@
 //! Gives one step to an adapter: what comes in, or what is asked of it until it is done.
 
 use patchbay_sdk::{
-    Channel, Cx, Decoded, Exchange, Fetched, Kind, Reject, Reply, SendError, Sent, Session, Step,
-    Token, TokenName, Wire,
+    Channel, Cx, Decoded, Exchange, Fetched, Kind, Pulled, Reject, Reply, Secret, SendError, Sent,
+    Session, Step, Token, TokenName, Wire,
 };
 use serde_json::{Map, Value, json};
 
 use crate::{
     fixture::StepFile,
-    given::Request,
+    given::{PullFile, Request},
     mqtt::{Login, Publish},
     pinned::Surroundings,
     show,
@@ -58,12 +58,13 @@ impl Incoming {
             step.downlink.is_some(),
             step.token.is_some(),
             step.fetch.is_some(),
+            step.pull.is_some(),
             step.ride.is_some(),
         ];
         let n_out = out.into_iter().filter(|is_there| *is_there).count();
         if found.len() + n_out != 1 {
             let come = "`http`, `open`, `frame`, `mqtt_login`, `mqtt`";
-            let go = "`downlink`, `send`, `ride`, `token`, `fetch`";
+            let go = "`downlink`, `send`, `ride`, `token`, `fetch`, `pull`";
             return Err(format!("a step is one of {come}, {go}"));
         }
         found.pop().transpose()
@@ -131,7 +132,31 @@ pub(crate) fn take(
         let show = |fetched: &Fetched| ("fetched", show::fetched(fetched));
         return drive(surroundings, file.answers()?, ask, show);
     }
+    if let Some(file) = &step.pull {
+        let hint = file.hint.clone().map(Secret::new);
+        let at = file.at(hint.as_ref());
+        let ask = |cx: &Cx<'_>, past: &[Exchange]| channel.pull(cx, &at, past);
+        let show = |pulled: &Pulled| ("pulled", show::pulled(pulled));
+        return drive(surroundings, file.answers()?, ask, show);
+    }
     Err("nothing to do".to_owned())
+}
+
+/// The page of a step, if one comes of it.
+pub(crate) fn pulled(
+    file: &PullFile,
+    channel: &dyn Channel,
+    surroundings: &Surroundings,
+) -> Option<Pulled> {
+    let hint = file.hint.clone().map(Secret::new);
+    let at = file.at(hint.as_ref());
+    let answers = file.answers().ok()?;
+    (0..=answers.len()).find_map(|n| {
+        match surroundings.lend(|cx| channel.pull(cx, &at, &answers[..n])) {
+            Ok(Step::Done(pulled)) => Some(pulled),
+            _ => None,
+        }
+    })
 }
 
 /// Asks step by step, as a driver does, and gives the answers of the fixture.

@@ -13,7 +13,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use crate::{
-    given::{FetchFile, RequestFile, SendFile, TokenFile},
+    given::{FetchFile, PullFile, RequestFile, SendFile, TokenFile},
     mqtt::{DownlinkFile, Login, PublishFile},
     sign::Recipe,
 };
@@ -123,6 +123,9 @@ pub(crate) struct StepFile {
     /// A file that came in is to be fetched.
     #[serde(default)]
     pub(crate) fetch: Option<FetchFile>,
+    /// A page of a line is to be pulled.
+    #[serde(default)]
+    pub(crate) pull: Option<PullFile>,
     /// What is signed: `body`, `header:name`, `query:name`, `json:/pointer/in/the/body`, `xml:Name`; of an MQTT
     /// login `username`, `password`, `client_id`, `certificate`. A changed byte in any of it is
     /// refused.

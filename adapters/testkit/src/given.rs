@@ -7,7 +7,7 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use patchbay_message::Envelope;
-use patchbay_sdk::{Answer, Exchange, HttpIn};
+use patchbay_sdk::{Answer, Exchange, HttpIn, PullAt};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
@@ -149,6 +149,38 @@ pub(crate) struct FetchFile {
 }
 
 impl FetchFile {
+    pub(crate) fn answers(&self) -> Result<Vec<Exchange>, String> {
+        exchanges(&self.answers)
+    }
+}
+
+/// A page to be pulled, and what becomes of each request.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct PullFile {
+    pub(crate) line: String,
+    #[serde(default)]
+    pub(crate) cursor: Option<String>,
+    #[serde(default)]
+    pub(crate) hint: Option<String>,
+    #[serde(default)]
+    pub(crate) rung_ago: Option<patchbay_sdk::options::Duration>,
+    #[serde(default)]
+    answers: Vec<AnswerFile>,
+}
+
+impl PullFile {
+    pub(crate) fn at<'a>(&'a self, hint: Option<&'a patchbay_sdk::Secret>) -> PullAt<'a> {
+        PullAt {
+            line: &self.line,
+            cursor: self.cursor.as_deref(),
+            hint,
+            rung_ago: self
+                .rung_ago
+                .map_or(std::time::Duration::ZERO, |ago| ago.get()),
+        }
+    }
+
     pub(crate) fn answers(&self) -> Result<Vec<Exchange>, String> {
         exchanges(&self.answers)
     }

@@ -2,7 +2,7 @@
 
 use http::HeaderMap;
 use patchbay_sdk::{
-    Ask, Await, Decoded, Fetched, Inbound, InboundMessage, MqttOut, Reject, Reply, Request,
+    Ask, Await, Decoded, Fetched, Inbound, InboundMessage, MqttOut, Pulled, Reject, Reply, Request,
     SendError, Sent, Signal, Token,
 };
 use serde_json::{Map, Value, json};
@@ -121,6 +121,9 @@ fn ask(ask: &Ask) -> Value {
             json!({ "register": { "address": address, "after": after } })
         }
         Ask::Emit(frame) => json!({ "emit": text(frame.as_bytes()) }),
+        Ask::Pull { line, hint } => {
+            json!({ "pull": { "line": line, "hint": hint.as_ref().map(patchbay_sdk::Secret::expose) } })
+        }
         Ask::Pong { at } => json!({ "pong": { "at": at } }),
         Ask::Topics { publish, subscribe } => {
             json!({ "topics": { "publish": publish, "subscribe": subscribe } })
@@ -211,6 +214,15 @@ pub(crate) fn fetched(fetched: &Fetched) -> Value {
         "mime": fetched.mime,
         "name": fetched.name,
     }))
+}
+
+pub(crate) fn pulled(pulled: &Pulled) -> Value {
+    json!({
+        "proof": pulled.proof.authenticity().as_str(),
+        "items": pulled.items.iter().map(item).collect::<Value>(),
+        "cursor": pulled.cursor,
+        "more": pulled.more,
+    })
 }
 
 pub(crate) fn send_error(error: &SendError) -> Value {

@@ -37,6 +37,12 @@ fn python_and_openssl_agree_with_every_push_of_wecom() {
     assert!(number(&said, "signed") >= 15, "{said}");
 }
 
+#[test]
+fn python_and_openssl_agree_with_every_doorbell_of_wecom() {
+    let said = run("wecom-kf/check.py");
+    assert!(number(&said, "signed") >= 8, "{said}");
+}
+
 fn run(script: &str) -> String {
     let output = Command::new("python3")
         .arg(super::fixtures().join(script))

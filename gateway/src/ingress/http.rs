@@ -14,7 +14,7 @@ use patchbay_sdk::{Ask, HttpIn, Link, LiveEvent, Reply, Session, Wire};
 use patchbay_sinks::OpenChannel;
 
 use super::{
-    Ingress, media, origin, poll,
+    Ingress, media, origin, poll, pull,
     reject::{Refusal, count},
 };
 use crate::pipeline::{NotTaken, Read};
@@ -172,6 +172,12 @@ async fn fulfil(ingress: &Ingress, channel: &OpenChannel, read: Read, body: Byte
                 types,
             } => {
                 return media::upload(&*ingress.blobs, name, bytes_max, &types, body).await;
+            }
+            Ask::Pull { line, hint } => {
+                if let Err(error) = pull::ring(ingress, channel, &line, hint.as_ref()).await {
+                    tracing::warn!(channel = %channel.id, %error, "doorbell not written down");
+                    return into_response(read.refused);
+                }
             }
             // Only a socket can do these.
             Ask::Register { .. } | Ask::Emit(_) | Ask::Pong { .. } | Ask::Topics { .. } => {}

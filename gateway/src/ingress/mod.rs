@@ -5,12 +5,14 @@ mod media;
 mod mqtt;
 mod origin;
 mod poll;
+mod pull;
 mod reject;
 mod socket;
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
 pub use mqtt::{Links, Mqtt, MqttOptions};
+pub use pull::{Bells, PAGE_BYTES_MAX, Puller};
 
 use axum::{
     Router,
@@ -57,6 +59,8 @@ pub struct Ingress {
     pub body_bytes_max: usize,
     /// Largest upload, bytes; a channel may allow less.
     pub upload_bytes_max: usize,
+    /// Wakes whoever pulls in this process.
+    pub bells: Bells,
     /// Closes live connections.
     pub stop: CancellationToken,
 }

@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 use parking_lot::Mutex;
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, Queue};
 use patchbay_gateway::{
-    ingress::{Ingress, Links, Mqtt, MqttOptions, agent_names},
+    ingress::{Bells, Ingress, Links, Mqtt, MqttOptions, agent_names},
     live::{self, Hub, Registrar},
     pipeline::Pipeline,
 };
@@ -188,6 +188,7 @@ impl World {
             bus,
             body_bytes_max: 1 << 20,
             upload_bytes_max: 1 << 20,
+            bells: Bells::default(),
             stop: stop.clone(),
         };
         let options = MqttOptions {

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use patchbay_message::{ChannelId, ChannelRef, Envelope};
 use patchbay_normalizer::{NormalizeCx, normalize_message, normalize_receipt};
-use patchbay_sdk::{Decoded, Handles, Inbound, Kind};
+use patchbay_sdk::{Handles, Inbound, Kind, Verified};
 
 use crate::{
     Report,
-    act::Incoming,
+    act::{self, Incoming},
     fixture::Fixtures,
     pinned::{Seeded, Surroundings},
     play::{self, Moment},
@@ -22,8 +22,15 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
     let mut n_messages = 0;
     for file in &fixtures.files {
         let _ = play::play(kind, &fixtures.setting, file, &mut |moment, _| {
-            let Ok(Some(incoming)) = Incoming::of(moment.step) else {
-                return;
+            let read = |surroundings: &Surroundings| -> Option<(Verified, Vec<Inbound>)> {
+                if let Some(file) = &moment.step.pull {
+                    let pulled = act::pulled(file, moment.channel, surroundings)?;
+                    return Some((pulled.proof, pulled.items));
+                }
+                let incoming = Incoming::of(moment.step).ok()??;
+                let mut session = moment.session.clone();
+                let decoded = incoming.decode(moment.channel, surroundings, &mut session);
+                decoded.ok().map(|decoded| (decoded.proof, decoded.items))
             };
             let decode = |after: Duration, seed| {
                 let surroundings = Surroundings {
@@ -35,14 +42,13 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
                     fetched: moment.surroundings.fetched.clone(),
                     slot: std::cell::RefCell::default(),
                 };
-                let mut session = moment.session.clone();
-                incoming.decode(moment.channel, &surroundings, &mut session)
+                read(&surroundings)
             };
-            let Ok(first) = decode(Duration::ZERO, 1) else {
+            let Some((proof, items)) = decode(Duration::ZERO, 1) else {
                 return;
             };
-            normalize(moment, &first, report);
-            let first = keys(&first);
+            normalize(moment, &proof, &items, report);
+            let first = keys(&items);
             n_messages += first.len();
             for key in &first {
                 let is_keyed = key.0.is_some() || key.1.is_some();
@@ -50,8 +56,8 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
                     "a message has neither `dedupe_key` nor `external_id`, or the step says why that is `unkeyed`".to_owned()
                 });
             }
-            let second = decode(AGAIN_AFTER, 2).map(|decoded| keys(&decoded));
-            report.check(second.as_ref() == Ok(&first), moment.place, || {
+            let second = decode(AGAIN_AFTER, 2).map(|(_, items)| keys(&items));
+            report.check(second.as_ref() == Some(&first), moment.place, || {
                 format!("sent again it has other keys: {first:?}, {second:?}")
             });
         });
@@ -63,7 +69,7 @@ pub(crate) fn check(kind: &Kind, fixtures: &Fixtures, report: &mut Report) {
 
 /// What an adapter reads can be normalized. An address of its own kind is kept to the byte: live
 /// connections are found by it.
-fn normalize(moment: &Moment<'_>, decoded: &Decoded, report: &mut Report) {
+fn normalize(moment: &Moment<'_>, proof: &Verified, items: &[Inbound], report: &mut Report) {
     let Ok(id) = ChannelId::new(&moment.surroundings.channel) else {
         report.fail(moment.place, "`channel` is no channel's id");
         return;
@@ -74,11 +80,11 @@ fn normalize(moment: &Moment<'_>, decoded: &Decoded, report: &mut Report) {
             kind: moment.kind.manifest.id.to_owned(),
         },
         received_at: moment.surroundings.now,
-        authenticity: decoded.proof.authenticity().clone(),
+        authenticity: proof.authenticity().clone(),
         traceparent: None,
         region: None,
     };
-    for item in &decoded.items {
+    for item in items {
         let envelope = match item {
             Inbound::Message(message) => normalize_message(*message.clone(), &cx),
             Inbound::Receipt(receipt) => normalize_receipt(receipt.clone(), &cx),
@@ -102,12 +108,12 @@ fn normalize(moment: &Moment<'_>, decoded: &Decoded, report: &mut Report) {
 }
 
 /// Dedupe key and external id of every message.
-fn keys(decoded: &Decoded) -> Vec<(Option<String>, Option<String>)> {
+fn keys(items: &[Inbound]) -> Vec<(Option<String>, Option<String>)> {
     let keys = |item: &Inbound| match item {
         Inbound::Message(message) => {
             Some((message.dedupe_key.clone(), message.external_id.clone()))
         }
         _ => None,
     };
-    decoded.items.iter().filter_map(keys).collect()
+    items.iter().filter_map(keys).collect()
 }

@@ -26,6 +26,7 @@ use tokio::{net::TcpListener, task::JoinSet};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 pub use self::status::Links;
+pub(super) use self::status::Shown;
 use self::{acks::Acks, listener::Listener, roster::Roster, wills::Wills};
 use super::Ingress;
 
@@ -119,7 +120,7 @@ impl Mqtt {
                 match link {
                     Link::MqttBroker(broker) => mqtt.brokers.push((Arc::clone(&channel), *broker)),
                     Link::MqttListener(bounds) => mqtt.bind(&channel, *bounds).await?,
-                    Link::Http | Link::Socket => {}
+                    Link::Http | Link::Socket | Link::Poll(_) => {}
                 }
             }
         }

@@ -21,19 +21,19 @@ impl Links {
         (!parts.is_empty()).then(|| parts.join("; "))
     }
 
-    pub(super) fn good(&self, link: &str) {
+    pub(in crate::ingress) fn good(&self, link: &str) {
         self.0.lock().remove(link);
     }
 
-    pub(super) fn bad(&self, link: &str, why: &dyn std::fmt::Display) {
+    pub(in crate::ingress) fn bad(&self, link: &str, why: &dyn std::fmt::Display) {
         self.0.lock().insert(link.to_owned(), why.to_string());
     }
 }
 
 /// Takes a link off the list when whoever holds it is gone, however it went.
-pub(super) struct Shown<'a> {
-    pub(super) links: &'a Links,
-    pub(super) link: &'a str,
+pub(in crate::ingress) struct Shown<'a> {
+    pub(in crate::ingress) links: &'a Links,
+    pub(in crate::ingress) link: &'a str,
 }
 
 impl Drop for Shown<'_> {

@@ -247,7 +247,10 @@ impl<'a> Line<'a> {
                     };
                     self.show(&pong).await?;
                 }
-                Ask::Register { .. } | Ask::Upload { .. } | Ask::Topics { .. } => {}
+                Ask::Register { .. }
+                | Ask::Upload { .. }
+                | Ask::Topics { .. }
+                | Ask::Pull { .. } => {}
             }
         }
         let Some(first) = read.envelopes.first() else {
