@@ -2,3 +2,4 @@
 //! providers' documentation and from none of our code. Behind the feature `fakes`.
 
 pub mod wechat;
+pub mod wecom;

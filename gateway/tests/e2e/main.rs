@@ -12,3 +12,4 @@ mod layering;
 mod metrics;
 mod mqtt;
 mod wechat;
+mod wecom_kf;
