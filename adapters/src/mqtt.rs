@@ -28,7 +28,7 @@ use patchbay_message::{Envelope, Party, ReceiptState};
 use patchbay_sdk::{
     Adapter, Answer, Await, Channel, Cx, Decoded, Downlink, Exchange, From, Link, LinkPolicy,
     LiveOut, Manifest, OutLimits, Problem, Reject, Request, Scope, SendError, Sent, Session, Step,
-    ThreadMessage, Wire, expr::Table,
+    ThreadMessage, Wire, mapping::Tables,
 };
 use serde_json::Value;
 
@@ -76,7 +76,7 @@ pub struct Fleet {
     link: Link,
     rules: Vec<rule::Rule>,
     downs: BTreeMap<String, down::DownRule>,
-    tables: Vec<(String, Table)>,
+    tables: Tables,
     shape: address::Shape,
     offline_code: String,
     silence: Option<Value>,

@@ -10,6 +10,7 @@ pub mod expr;
 mod json;
 mod live;
 mod manifest;
+pub mod mapping;
 mod mqtt;
 mod nudge;
 pub mod options;

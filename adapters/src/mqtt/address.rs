@@ -3,13 +3,11 @@
 
 use patchbay_sdk::{
     expr::{Expr, Joined, Scope, Source},
+    mapping::Compiler,
     topic::is_level,
 };
 
-use super::{
-    open::Compiler,
-    options::{Options, Profile},
-};
+use super::options::{Options, Profile};
 
 /// Who a device is in topics without anything else said.
 const DEFAULT: &str = "=topic.device";

@@ -7,6 +7,7 @@ use patchbay_message::{Content, Part, ReceiptState, Time};
 use patchbay_sdk::{
     Await, Cx, Effect, MqttOut, SendError,
     expr::{Expr, Scope, Source, Variables},
+    mapping::{Compiler, is_id},
     plain_text,
     topic::Target,
 };
@@ -15,9 +16,8 @@ use serde_json::{Map, Value, json};
 use super::{
     Fleet,
     address::Shape,
-    open::Compiler,
+    open::Topics,
     options::{AnswerWait, Down, OrElse},
-    rule::is_id,
 };
 
 /// What expressions of `down` may name.
@@ -345,9 +345,7 @@ impl Fleet {
                 .set(name, value)
                 .map_err(|error| SendError::Payload(error.to_string()))?;
         }
-        for (name, table) in &self.tables {
-            variables.set_table(name, table);
-        }
+        self.tables.lend(&mut variables);
         Ok(variables)
     }
 }

@@ -9,6 +9,7 @@ use patchbay_message::Party;
 use patchbay_sdk::{
     Ask, Decoded, MqttLogin, Reject, Reply, Secret, Session, Verified,
     expr::{Expr, Scope, Variables},
+    mapping::{Compiler, is_id},
     options::Secrets,
     verify,
 };
@@ -17,9 +18,7 @@ use serde_json::Value;
 use super::{
     Fleet,
     address::Shape,
-    open::Compiler,
     options::{AlinkLogin, Device, Options},
-    rule::is_id,
 };
 use topics::{Own, Topics};
 

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use patchbay_message::{Part, Severity};
 use patchbay_sdk::{
     Problem, device,
-    expr::{Expr, Scope, Source, Table},
+    mapping::{Compiler, Tables, is_id},
     options::Problems,
     topic::{Target, Template},
 };
@@ -24,69 +24,24 @@ use super::{
 
 /// Rules of one channel, each way.
 const RULES_MAX: usize = 200;
-/// Tables of one channel, and entries of one table.
-const TABLES_MAX: usize = 64;
-const ENTRIES_MAX: usize = 1000;
 
-/// What is compiled with: where mistakes go, and which tables there are.
-pub(super) struct Compiler<'a> {
-    pub(super) problems: Problems,
-    /// Names of tables.
-    pub(super) tables: Vec<&'a str>,
+/// Topics are compiled as expressions are.
+pub(super) trait Topics {
+    /// A filter with names; a mistake if it is none.
+    fn template(&mut self, path: &str, text: &str) -> Option<Template>;
+
+    /// A topic with names; a mistake if it is none or has others.
+    fn target(&mut self, path: &str, text: &str, names: &[&str]) -> Option<Target>;
 }
 
-impl<'a> Compiler<'a> {
-    /// The expression; a mistake if it is none.
-    pub(super) fn expr(&mut self, path: &str, source: &Source, scope: Scope<'_>) -> Option<Expr> {
-        self.compiled(path, Expr::compile, source, scope)
-    }
-
-    /// The tree; a mistake if something in it is wrong.
-    pub(super) fn tree(&mut self, path: &str, source: &Source, scope: Scope<'_>) -> Option<Expr> {
-        self.compiled(path, Expr::compile_tree, source, scope)
-    }
-
-    fn compiled(
-        &mut self,
-        path: &str,
-        compile: impl Fn(&Source, Scope<'_>) -> Result<Expr, String>,
-        source: &Source,
-        scope: Scope<'_>,
-    ) -> Option<Expr> {
-        let variables: Vec<&str> = scope
-            .variables
-            .iter()
-            .chain(&self.tables)
-            .copied()
-            .collect();
-        let scope = Scope {
-            variables: &variables,
-            ..scope
-        };
-        compile(source, scope)
-            .map_err(|sentence| self.problems.add(path, sentence))
-            .ok()
-    }
-
-    /// The same for what need not be there.
-    pub(super) fn maybe(
-        &mut self,
-        path: &str,
-        source: Option<&Source>,
-        scope: Scope<'_>,
-    ) -> Option<Expr> {
-        source.and_then(|source| self.expr(path, source, scope))
-    }
-
-    /// A filter with names; a mistake if it is none.
-    pub(super) fn template(&mut self, path: &str, text: &str) -> Option<Template> {
+impl Topics for Compiler<'_> {
+    fn template(&mut self, path: &str, text: &str) -> Option<Template> {
         Template::parse(text)
             .map_err(|sentence| self.problems.add(path, sentence))
             .ok()
     }
 
-    /// A topic with names; a mistake if it is none or has others.
-    pub(super) fn target(&mut self, path: &str, text: &str, names: &[&str]) -> Option<Target> {
+    fn target(&mut self, path: &str, text: &str, names: &[&str]) -> Option<Target> {
         let target = Target::parse(text)
             .map_err(|sentence| self.problems.add(path, sentence))
             .ok()?;
@@ -103,13 +58,9 @@ impl<'a> Compiler<'a> {
 
 /// Opens the channel.
 pub(super) fn open(options: &Options) -> Result<Fleet, Vec<Problem>> {
-    let mut compiler = Compiler {
-        problems: Problems::default(),
-        tables: options.tables.keys().map(String::as_str).collect(),
-    };
+    let mut compiler = Compiler::new(&options.tables, &[rule::NAMES, down::NAMES]);
     let is_live = options.listen.is_some();
     let offline = offline(&options.offline, &mut compiler.problems);
-    tables(options, &mut compiler.problems);
     let (ups, downs) = rules(options);
     let shape = Shape::compile(options, &mut compiler);
     let mut rules = Vec::new();
@@ -135,14 +86,11 @@ pub(super) fn open(options: &Options) -> Result<Fleet, Vec<Problem>> {
     let Some(link) = link.filter(|_| problems.is_empty()) else {
         return Err(problems);
     };
-    let tables = options.tables.iter();
     Ok(Fleet {
         link,
         rules,
         downs: down_rules,
-        tables: tables
-            .map(|(name, table)| (name.clone(), Table::new(table.clone())))
-            .collect(),
+        tables: Tables::new(&options.tables),
         shape,
         offline_code: options.offline.code.clone(),
         silence: offline,
@@ -183,7 +131,7 @@ fn offline(offline: &Offline, problems: &mut Problems) -> Option<Value> {
         "must be `critical`, `major`, `minor` or `warning`",
     );
     problems.require(
-        rule::is_id(&offline.code),
+        is_id(&offline.code),
         "offline.code",
         "must not be empty or have control characters",
     );
@@ -193,33 +141,6 @@ fn offline(offline: &Offline, problems: &mut Problems) -> Option<Value> {
     problems.between("offline.after", after, secs(5), days(366));
     let severity = Severity::from(offline.severity.as_str());
     Some(device::silence(after.get(), &offline.code, &severity))
-}
-
-fn tables(options: &Options, problems: &mut Problems) {
-    let n = options.tables.len();
-    problems.require(
-        n <= TABLES_MAX,
-        "tables",
-        &format!("{TABLES_MAX} tables at most"),
-    );
-    for (name, table) in &options.tables {
-        let path = format!("tables.{name}");
-        let is_name = name.starts_with(|c: char| c.is_ascii_alphabetic())
-            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_');
-        problems.require(is_name, &path, "a table's name has letters, digits and `_`");
-        let is_taken = rule::NAMES.contains(&name.as_str()) || down::NAMES.contains(&name.as_str());
-        problems.require(
-            !is_taken,
-            &path,
-            "expressions have another thing of this name",
-        );
-        let n = table.len();
-        problems.require(
-            (1..=ENTRIES_MAX).contains(&n),
-            &path,
-            &format!("a table has 1 to {ENTRIES_MAX} entries"),
-        );
-    }
 }
 
 /// A device whose address is not written as topics need it could neither speak nor be spoken to.
@@ -262,7 +183,7 @@ fn counts(options: &Options, problems: &mut Problems) {
         "says what devices say: at least one rule, or a `profile`",
     );
     for name in options.down.keys() {
-        let is_word = Part::TYPES.contains(&name.as_str()) || rule::is_id(name);
+        let is_word = Part::TYPES.contains(&name.as_str()) || is_id(name);
         problems.require(
             is_word,
             &format!("down.{name}"),

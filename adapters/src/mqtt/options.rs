@@ -12,7 +12,7 @@ use patchbay_sdk::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-pub(super) use rules::{AnswerWait, Down, FaultMap, OrElse, ReceiptMap, Unit, Up};
+pub(super) use rules::{AnswerWait, Down, FaultMap, OrElse, Up};
 
 /// `[options]` of an MQTT channel. Every value that says so may be an expression (CEL) with `=` in
 /// front; anything else stands for itself.

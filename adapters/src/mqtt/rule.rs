@@ -1,23 +1,24 @@
 //! A rule for what devices say: which messages it is for, and what it makes of them.
 
 mod fault;
-mod receipt;
 
-use patchbay_message::{Content, Part, Receipt, Time, limits::KEY_BYTES_MAX};
+use patchbay_message::{Content, Part, Receipt, Time};
 use patchbay_sdk::{
-    device,
-    expr::{EvalError, Expr, Scope, Variables, text_of},
+    expr::{Expr, Scope, Variables},
+    mapping::{Compiler, Failed, ReceiptRule, SentAtRule, eval, some_text},
     topic::Template,
 };
 use serde_json::Value;
 
 use super::{
     address,
-    open::Compiler,
-    options::{Options, Unit, Up},
+    open::Topics,
+    options::{Options, Up},
 };
 use fault::FaultRule;
-use receipt::ReceiptRule;
+
+/// How far a device says that a message got.
+const STATES: &[&str] = &["delivered", "read", "failed"];
 
 /// What the expression of an address may name.
 pub(super) const ADDRESS_NAMES: &[&str] = &[
@@ -51,14 +52,6 @@ pub(super) const NAMES: &[&str] = &[
     "index",
 ];
 
-/// Seconds, milliseconds ... of a time in one millisecond.
-const US_IN_MS: f64 = 1e3;
-const NS_IN_MS: f64 = 1e6;
-const MS_IN_S: f64 = 1e3;
-
-/// Why a rule made nothing: which of its keys, and a sentence.
-pub(super) type Failed = (&'static str, String);
-
 /// A compiled rule.
 #[derive(Debug)]
 pub(super) struct Rule {
@@ -70,7 +63,7 @@ pub(super) struct Rule {
     /// Who says it; with a listener the login does.
     pub(super) address: Option<Expr>,
     pub(super) name: Option<Expr>,
-    sent_at: Option<(Expr, Unit)>,
+    sent_at: Option<SentAtRule>,
     pub(super) dedupe: Option<Expr>,
     pub(super) external_id: Option<Expr>,
     fault: Option<FaultRule>,
@@ -101,10 +94,10 @@ impl Rule {
         let name = compiler.maybe(&at("name"), up.name.as_ref(), scope);
         let dedupe = compiler.maybe(&at("dedupe"), up.dedupe.as_ref(), scope);
         let external_id = compiler.maybe(&at("external_id"), up.external_id.as_ref(), scope);
-        let sent_at = up.sent_at.as_ref().and_then(|sent_at| {
-            let value = compiler.expr(&at("sent_at.value"), &sent_at.value, scope)?;
-            Some((value, sent_at.unit))
-        });
+        let sent_at = up
+            .sent_at
+            .as_ref()
+            .and_then(|sent_at| SentAtRule::compile(&at("sent_at"), sent_at, compiler, scope));
         let fault = up
             .fault
             .as_ref()
@@ -125,7 +118,7 @@ impl Rule {
         let receipt = up
             .receipt
             .as_ref()
-            .and_then(|map| ReceiptRule::compile(&at("receipt"), map, compiler, scope));
+            .and_then(|map| ReceiptRule::compile(&at("receipt"), map, STATES, compiler, scope));
         makes_something(path, up, compiler);
         Some(Self {
             path: path.to_owned(),
@@ -151,18 +144,9 @@ impl Rule {
         variables: &Variables<'_>,
         now: Time,
     ) -> Result<Option<Time>, Failed> {
-        let Some((value, unit)) = &self.sent_at else {
-            return Ok(None);
-        };
-        let wrong = |sentence: &str| ("sent_at.value", sentence.to_owned());
-        let value = value
-            .eval(variables)
-            .map_err(|error| wrong(&error.to_string()))?;
-        if value.is_null() {
-            return Ok(None);
-        }
-        let at = time_of(&value, *unit).ok_or_else(|| wrong("is no time of this unit"))?;
-        Ok(device::plausible(at, now))
+        let sent_at = self.sent_at.as_ref();
+        let at = sent_at.map(|sent_at| sent_at.time(variables, now));
+        at.transpose().map(Option::flatten)
     }
 
     /// What was said, part by part.
@@ -269,11 +253,6 @@ fn makes_something(path: &str, up: &Up, compiler: &mut Compiler<'_>) {
     }
 }
 
-/// Whether a text can be an id: neither empty nor long, no control characters.
-pub(super) fn is_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= KEY_BYTES_MAX && !text.chars().any(char::is_control)
-}
-
 fn telemetry(
     readings: &Expr,
     variables: &Variables<'_>,
@@ -296,58 +275,4 @@ fn part_key(part: &Content) -> &'static str {
         Content::Known(Part::Event { .. }) => "event",
         _ => "message",
     }
-}
-
-fn eval(expr: &Expr, key: &'static str, variables: &Variables<'_>) -> Result<Value, Failed> {
-    expr.eval(variables).map_err(|error| failed(key, error))
-}
-
-fn failed(key: &'static str, error: EvalError) -> Failed {
-    (key, error.to_string())
-}
-
-fn maybe_text(
-    expr: Option<&Expr>,
-    key: &'static str,
-    variables: &Variables<'_>,
-) -> Result<Option<String>, Failed> {
-    let Some(expr) = expr else {
-        return Ok(None);
-    };
-    expr.text(variables).map_err(|error| failed(key, error))
-}
-
-fn some_text(expr: &Expr, key: &'static str, variables: &Variables<'_>) -> Result<String, Failed> {
-    let text = maybe_text(Some(expr), key, variables)?;
-    text.filter(|text| !text.is_empty())
-        .ok_or_else(|| (key, "is empty".to_owned()))
-}
-
-/// A time in its unit, to the millisecond.
-fn time_of(value: &Value, unit: Unit) -> Option<Time> {
-    let text = text_of(value).ok()??;
-    if unit == Unit::Rfc3339 {
-        return text.parse().ok();
-    }
-    // Whole numbers stay whole: a count of nanoseconds has more digits than a float.
-    if let Ok(n) = text.parse::<i64>() {
-        return Some(Time::from_ms(match unit {
-            Unit::S => n.checked_mul(1000)?,
-            Unit::Us => n / 1000,
-            Unit::Ns => n / 1_000_000,
-            Unit::Ms | Unit::Rfc3339 => n,
-        }));
-    }
-    let n: f64 = text.parse().ok().filter(|n: &f64| n.is_finite())?;
-    let ms = match unit {
-        Unit::S => n * MS_IN_S,
-        Unit::Us => n / US_IN_MS,
-        Unit::Ns => n / NS_IN_MS,
-        Unit::Ms | Unit::Rfc3339 => n,
-    };
-    #[expect(
-        clippy::cast_possible_truncation,
-        reason = "what is no time is cut to the years that can be written"
-    )]
-    Some(Time::from_ms(ms as i64))
 }

@@ -5,16 +5,12 @@ use patchbay_sdk::{
     Cx, Decoded, Inbound, InboundMessage, MqttIn, MqttProof, Reject, Reply, Session, Verified,
     device,
     expr::{ENTRIES_MAX, Variables, lossless_json},
+    mapping::{Failed, is_id, maybe_id},
     topic, verify,
 };
 use serde_json::{Map, Value};
 
-use super::{
-    Fleet,
-    login::PUBLISH,
-    options::Retained,
-    rule::{Failed, Rule, is_id},
-};
+use super::{Fleet, login::PUBLISH, options::Retained, rule::Rule};
 
 /// A PUBLISH while it is read.
 struct Said<'a> {
@@ -124,9 +120,7 @@ impl Fleet {
             Err(_) => hex::encode(it),
         });
         let _ = variables.set("correlation", correlation.into());
-        for (name, table) in &self.tables {
-            variables.set_table(name, table);
-        }
+        self.tables.lend(&mut variables);
         Said {
             given,
             variables,
@@ -200,10 +194,7 @@ impl Fleet {
         }
         let address = sender.party.address.as_str();
         let content = rule.content(&said.variables, address, sent_at, cx.now)?;
-        let id = |expr: &Option<_>, key| match expr {
-            None => Ok(None),
-            Some(expr) => id_of(expr, key, &said.variables),
-        };
+        let id = |expr: &Option<_>, key| maybe_id(expr.as_ref(), key, &said.variables);
         let external_id = id(&rule.external_id, "external_id")?;
         let own = id(&rule.dedupe, "dedupe")?.or_else(|| external_id.clone());
         let mut message = self.message(said, sender, content);
@@ -295,20 +286,6 @@ fn sender(rule: &Rule, session: &Session, variables: &Variables<'_>) -> Result<P
         address,
         ..Party::default()
     })
-}
-
-fn id_of(
-    expr: &patchbay_sdk::expr::Expr,
-    key: &'static str,
-    variables: &Variables<'_>,
-) -> Result<Option<String>, Failed> {
-    let id = expr
-        .text(variables)
-        .map_err(|error| (key, error.to_string()))?;
-    match id {
-        Some(id) if !is_id(&id) => Err((key, "is no id".to_owned())),
-        id => Ok(id),
-    }
 }
 
 /// What makes a message one of its kind: a fault by device, code, state and the device's own time or

@@ -2,10 +2,11 @@
 
 use patchbay_sdk::{
     MqttLogin, Reject,
+    mapping::Compiler,
     topic::{self, Template},
 };
 
-use crate::mqtt::{Fleet, address::Shape, open::Compiler};
+use crate::mqtt::{Fleet, address::Shape, open::Topics as _};
 
 /// Topic filters of one device, each way.
 const FILTERS_MAX: usize = 64;

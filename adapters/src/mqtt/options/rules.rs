@@ -1,6 +1,10 @@
 //! What a rule can say, each way.
 
-use patchbay_sdk::{expr::Source, options::Duration};
+use patchbay_sdk::{
+    expr::Source,
+    mapping::{ReceiptMap, SentAt},
+    options::Duration,
+};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -50,32 +54,6 @@ pub struct Up {
     /// It answers what we sent.
     #[serde(default)]
     pub receipt: Option<ReceiptMap>,
-}
-
-/// A device's time.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SentAt {
-    /// The time; an expression. Null is no time.
-    pub value: Source,
-    /// `s`, `ms`, `us` or `ns` since 1970, or `rfc3339`.
-    pub unit: Unit,
-}
-
-/// How a time is written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Unit {
-    /// Seconds since 1970.
-    S,
-    /// Milliseconds since 1970.
-    Ms,
-    /// Microseconds since 1970.
-    Us,
-    /// Nanoseconds since 1970.
-    Ns,
-    /// RFC 3339.
-    Rfc3339,
 }
 
 /// A fault. Every value may be an expression.
@@ -138,23 +116,6 @@ pub struct EventMap {
     /// What came with it; may be an expression.
     #[serde(default)]
     pub value: Option<Source>,
-}
-
-/// An answer to what we sent.
-#[derive(Debug, Clone, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ReceiptMap {
-    /// Which message it answers, as `external_id` of `down` said; an expression.
-    pub external_id: Source,
-    /// `delivered`, `read` or `failed`; `delivered` by default; may be an expression.
-    #[serde(default = "delivered")]
-    pub state: Source,
-    /// The device's own code; may be an expression.
-    #[serde(default)]
-    pub code: Option<Source>,
-    /// The device's own words; may be an expression.
-    #[serde(default)]
-    pub text: Option<Source>,
 }
 
 /// A rule for what is said to devices.
@@ -223,9 +184,6 @@ fn raised() -> Source {
 }
 fn major() -> Source {
     Source::text("major")
-}
-fn delivered() -> Source {
-    Source::text("delivered")
 }
 fn whole_body() -> Source {
     Source::text("=body")

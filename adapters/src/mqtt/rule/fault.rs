@@ -4,11 +4,11 @@ use patchbay_message::{Content, Fault, FaultState, Location, Part, Severity, Tim
 use patchbay_sdk::{
     device,
     expr::{Expr, Scope, Source, Variables, text_of},
+    mapping::{Compiler, Failed, eval, maybe_text, some_text},
 };
 use serde_json::Value;
 
-use super::{Failed, eval, maybe_text, some_text};
-use crate::mqtt::{open::Compiler, options::FaultMap};
+use crate::mqtt::options::FaultMap;
 
 #[derive(Debug)]
 pub(super) struct FaultRule {
