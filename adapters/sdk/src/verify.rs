@@ -1,5 +1,7 @@
 //! Authenticity: the only place where a [`Verified`] can be made. Constant time, on raw bytes.
 
+mod mac;
+
 use hmac::{Hmac, KeyInit, Mac};
 use patchbay_message::Authenticity;
 use sha1::Sha1;
@@ -7,6 +9,8 @@ use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
 use crate::{Reject, Secret};
+
+pub use mac::{Encoding, MacAlgorithm, MacKey, SIGNATURES_MAX, check_mac};
 
 /// Texts under one signature of [`check_sorted_sha1`], its token counted.
 const SIGNED_MAX: usize = 4;

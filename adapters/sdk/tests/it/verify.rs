@@ -2,7 +2,10 @@
 
 use base64::{Engine, engine::general_purpose::STANDARD};
 use patchbay_message::{Authenticity, Party};
-use patchbay_sdk::{Reject, Secret, Session, verify};
+use patchbay_sdk::{
+    Reject, Secret, Session,
+    verify::{self, Encoding, MacAlgorithm, MacKey, SIGNATURES_MAX, check_mac},
+};
 
 /// LINE's documentation of its webhook signature.
 #[test]
@@ -110,4 +113,85 @@ fn a_link_that_proves_nothing_vouches_for_nothing() {
     assert_eq!(by(MqttProof::Tls), Ok(Authenticity::Tls));
     assert_eq!(by(MqttProof::Login), Ok(Authenticity::Token));
     assert!(by(MqttProof::None).is_err() && by(MqttProof::Session).is_err());
+}
+
+fn key(algorithm: MacAlgorithm, secret: &str, encoding: Encoding) -> MacKey {
+    MacKey::parse(algorithm, &Secret::new(secret), encoding).expect("a key of this form")
+}
+
+/// Twilio's own test of its request validator: URL, then names and values in order, HMAC-SHA1.
+#[test]
+fn twilio_form() {
+    let key = key(MacAlgorithm::HmacSha1, "12345", Encoding::Utf8);
+    let parts: [&[u8]; 6] = [
+        b"https://mycompany.com/myapp.php?foo=1&bar=2",
+        b"CallSidCA1234567890ABCDE",
+        b"Caller+14158675309",
+        b"Digits1234",
+        b"From+14158675309",
+        b"To+18005551212",
+    ];
+    let given = Encoding::Base64.read("RSOYDt4T1cUTdK1PDd93/VVr8B8=");
+    let given = [given.expect("base64")];
+    let keys = [key];
+    assert!(check_mac(&keys, &parts, &given).is_ok());
+    assert_eq!(
+        check_mac(&keys, &parts[..5], &given),
+        Err(Reject::Unauthorized)
+    );
+}
+
+/// The example of Standard Webhooks: a key in base64, and one good signature among several.
+#[test]
+fn standard_webhooks_v1() {
+    let key = key(
+        MacAlgorithm::HmacSha256,
+        "MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw",
+        Encoding::Base64,
+    );
+    let parts: [&[u8]; 3] = [
+        b"msg_p5jXN8AQM9LWM0D4loKWxJek.",
+        b"1614265330.",
+        br#"{"test": 2432232314}"#,
+    ];
+    let good = Encoding::Base64.read("g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE=");
+    let good = good.expect("base64");
+    let keys = [key];
+    let other = vec![0; good.len()];
+    assert!(check_mac(&keys, &parts, &[other.clone(), good.clone()]).is_ok());
+    let mut many = vec![other; SIGNATURES_MAX];
+    many.push(good.clone());
+    assert!(
+        check_mac(&keys, &parts, &many).is_err(),
+        "one past the bound"
+    );
+    assert!(check_mac(&keys, &parts, &[good[..31].to_vec()]).is_err());
+    assert!(check_mac(&keys, &parts, &[]).is_err());
+    assert!(check_mac(&[], &parts, &[good]).is_err());
+}
+
+/// RFC 4231, test case 2.
+#[test]
+fn rfc_4231_sha512() {
+    let key = key(MacAlgorithm::HmacSha512, "4a656665", Encoding::Hex);
+    let found = hex::encode(key.mac(&[b"what do ya want ", b"for nothing?"]));
+    let expected = "164b7a7bfcf819e2e395fbe73b56e0a387bd64222e831fd610270cd7ea2505549758bf75c05a994a6d034f65f8f0e6fdcaeab1a34d4a6b4b636e070a38bce737";
+    assert_eq!(found, expected);
+}
+
+#[test]
+fn a_key_is_of_its_form_and_is_not_shown() {
+    let parse = |text: &str, encoding| {
+        MacKey::parse(MacAlgorithm::HmacSha256, &Secret::new(text), encoding)
+    };
+    assert!(parse("", Encoding::Utf8).is_none());
+    assert!(parse("no hex", Encoding::Hex).is_none());
+    assert!(parse("a*b", Encoding::Base64).is_none());
+    assert_eq!(
+        Encoding::Base64.read("-_-_"),
+        Encoding::Base64.read("+/+/"),
+        "either alphabet"
+    );
+    let shown = format!("{:?}", parse("the secret itself", Encoding::Utf8));
+    assert!(!shown.contains("secret"), "{shown}");
 }
