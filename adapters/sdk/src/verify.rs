@@ -1,6 +1,7 @@
 //! Authenticity: the only place where a [`Verified`] can be made. Constant time, on raw bytes.
 
 mod mac;
+mod public;
 
 use hmac::{Hmac, KeyInit, Mac};
 use patchbay_message::Authenticity;
@@ -11,6 +12,7 @@ use subtle::ConstantTimeEq;
 use crate::{Reject, Secret};
 
 pub use mac::{Encoding, MacAlgorithm, MacKey, SIGNATURES_MAX, check_mac};
+pub use public::{PublicAlgorithm, PublicKey, check_public};
 
 /// Texts under one signature of [`check_sorted_sha1`], its token counted.
 const SIGNED_MAX: usize = 4;

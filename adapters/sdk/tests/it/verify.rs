@@ -4,7 +4,10 @@ use base64::{Engine, engine::general_purpose::STANDARD};
 use patchbay_message::{Authenticity, Party};
 use patchbay_sdk::{
     Reject, Secret, Session,
-    verify::{self, Encoding, MacAlgorithm, MacKey, SIGNATURES_MAX, check_mac},
+    verify::{
+        self, Encoding, MacAlgorithm, MacKey, PublicAlgorithm, PublicKey, SIGNATURES_MAX,
+        check_mac, check_public,
+    },
 };
 
 /// LINE's documentation of its webhook signature.
@@ -194,4 +197,71 @@ fn a_key_is_of_its_form_and_is_not_shown() {
     );
     let shown = format!("{:?}", parse("the secret itself", Encoding::Utf8));
     assert!(!shown.contains("secret"), "{shown}");
+}
+
+/// Discord's scheme; made with PyNaCl from the seed 00 01 02 ... 1f.
+#[test]
+fn discord_ed25519() {
+    let public = hex::decode("03a107bff3ce10be1d70dd18e74bc09967e4d6309ba50d5f1ddc8664125531b8");
+    let public = public.expect("hex");
+    let key = PublicKey::parse(PublicAlgorithm::Ed25519, &public).expect("a key");
+    let given = hex::decode(
+        "c1098e97d711377f30225d53d94b89d43537f92e5b3afaddc590781b1f9f9d4b2eeab335d370be3b9a090bc61a85b86448bc140dcd195f1569c2bff181257607",
+    );
+    let given = [given.expect("hex")];
+    let keys = [key];
+    let body = br#"{"type":1}"#;
+    assert!(check_public(&keys, &[b"1700000000", body], &given).is_ok());
+    let other = check_public(&keys, &[b"1700000001", body], &given);
+    assert_eq!(other, Err(Reject::Unauthorized));
+    assert!(check_public(&keys, &[b"1700000000", body], &[given[0][..63].to_vec()]).is_err());
+    assert!(PublicKey::parse(PublicAlgorithm::Ed25519, &public[..31]).is_none());
+}
+
+/// SendGrid's own example of its event webhook: raw bytes, the line end at their end too.
+#[test]
+fn sendgrid_ecdsa() {
+    let spki = Encoding::Base64.read(
+        "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE83T4O/n84iotIvIW4mdBgQ/7dAfSmpqIM8kF9mN1flpVKS3GRqe62gw+2fNNRaINXvVpiglSI8eNEc6wEA3F+g==",
+    );
+    let spki = spki.expect("base64");
+    let key = PublicKey::parse(PublicAlgorithm::EcdsaP256, &spki).expect("a key");
+    let given = Encoding::Base64.read(
+        "MEUCIGHQVtGj+Y3LkG9fLcxf3qfI10QysgDWmMOVmxG0u6ZUAiEAyBiXDWzM+uOe5W0JuG+luQAbPIqHh89M15TluLtEZtM=",
+    );
+    let given = [given.expect("base64")];
+    let body = concat!(
+        r#"[{"email":"hello@world.com","event":"dropped","reason":"Bounced Address","sg_event_id":"ZHJvcC0xMDk5NDkxOS1MUnpYbF9OSFN0T0doUTRrb2ZTbV9BLTA","sg_message_id":"LRzXl_NHStOGhQ4kofSm_A.filterdrecv-p3mdw1-756b745b58-kmzbl-18-5F5FC76C-9.0","smtp-id":"<LRzXl_NHStOGhQ4kofSm_A@ismtpd0039p1iad1.sendgrid.net>","timestamp":1600112492}]"#,
+        "\r\n"
+    );
+    let keys = [key];
+    let parts: [&[u8]; 2] = [b"1600112502", body.as_bytes()];
+    assert!(check_public(&keys, &parts, &given).is_ok());
+    let trimmed: [&[u8]; 2] = [parts[0], body.trim_end().as_bytes()];
+    assert_eq!(
+        check_public(&keys, &trimmed, &given),
+        Err(Reject::Unauthorized)
+    );
+    assert!(check_public(&[], &parts, &given).is_err());
+    assert!(PublicKey::parse(PublicAlgorithm::EcdsaP256, &spki[1..]).is_none());
+}
+
+/// Made with the openssl program: `genrsa 2048`, `dgst -sha256 -sign`.
+#[test]
+fn openssl_rsa() {
+    let public = Encoding::Base64.read(
+        "MIIBCgKCAQEAnTwNyw0NLlKz12jOEwbhMdms5jsowaZ0+izFTJUS238Ld6xuryzxoHQ4BqboG+9P/fsrHrDWC0/u7z6YXxOsvCqdgTneuhcNoCxAeayUY1xSGvIK60tg6fliTJofZcFr/tnhjh8UKddKvOLmIsJAer/BFdxk5KIDx/kmXdeFKbrfKGYnwb/xV+mf63Fq6DIx4EMwuFmp3Ifvjif3E/Qds9/44QMUERb89Nhmh16+ii+ASla1zHzxXmIQLaPMdbrQXotZHak02qxbAf/PxwuSBV3ElcJkTXMy8Ocw/FL6gXPG7pt95Gll8dRIQv5zskd6mEKc4+Z+O10b+88Yrh4KswIDAQAB",
+    );
+    let public = public.expect("base64");
+    let key = PublicKey::parse(PublicAlgorithm::RsaSha256, &public).expect("a key");
+    let given = Encoding::Base64.read(
+        "ASga6Xgx5Ba8DZAw9blr4pLVaidYv1jcln84paEdtFMluOvIFnB1yzFTyX0x7FA5S+xtEso87f02MxC7zaCURR9e2w+JiNmOHu4UJQBEwxSCBHHLVH7a4OokkR8mwn8fTQFRfpSy/LT4JzNkx1fUYOLqPzWI5WRYy7bBVP+8a0PMSJ/q9OT6BZbtfrFpkp/xKmieqDdYng6eGuCZrx01JnUBqRHPoOSKX5Vso6VWmHm4jMjmQk3MNvUExIZwNVWMv4cL01gT1ijI2ON4vdluibBP84nDaVCTXv4cyywkS+wj9lLO01wLtnP1jlk3hMI1p45ouZwGub/KbdGo/gXUIg==",
+    );
+    let given = [given.expect("base64")];
+    let keys = [key];
+    assert!(check_public(&keys, &[b"a=1&", b"b=x y"], &given).is_ok());
+    let other = check_public(&keys, &[b"a=1&", b"b=x z"], &given);
+    assert_eq!(other, Err(Reject::Unauthorized));
+    let no_key = PublicKey::parse(PublicAlgorithm::RsaSha256, b"none").expect("shows later");
+    assert!(check_public(&[no_key], &[b"a=1&", b"b=x y"], &given).is_err());
 }
