@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox};
 use patchbay_message::{ChannelId, InstanceId, ThreadId};
-use patchbay_sdk::{Answer, Exchange, LiveNudge, LiveOut};
+use patchbay_sdk::{Answer, Exchange, LiveNudge, LiveOut, Nudge};
 
 /// Nudges every gateway that holds a connection of the thread. Nobody there is no failure.
 pub(crate) fn push(
@@ -17,14 +17,14 @@ pub(crate) fn push(
     out: LiveOut,
 ) -> Exchange {
     if !gateways.is_empty() {
-        let nudge = LiveNudge {
+        let nudge = Nudge::Live(LiveNudge {
             thread_id,
             channel: channel.clone(),
             address: out.address,
             seq: out.seq,
             id: out.id,
             frame: out.frame,
-        };
+        });
         let body = serde_json::to_vec(&nudge).expect("strings and numbers are JSON");
         let body = Bytes::from(body);
         for gateway in gateways {

@@ -1,10 +1,26 @@
-//! What a sink tells the gateways that hold a contact's connections: look here, there is something.
+//! What sinks and gateways tell each other by mailbox. Lossy: whoever needs an answer waits for it for
+//! a short, named time and knows what to do without.
 
-use patchbay_message::{ChannelId, MessageId, ThreadId};
+use patchbay_message::{ChannelId, MessageId, ThreadId, Time};
 use serde::{Deserialize, Serialize};
 
-/// A live push to one gateway's mailbox, as JSON. Lossy: the store's history is the truth, and a
-/// gateway that sees a gap in `seq` reads it from there.
+/// What a gateway finds in its mailbox, as JSON.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "nudge", rename_all = "snake_case")]
+pub enum Nudge {
+    /// A frame for a contact's connections.
+    Live(LiveNudge),
+    /// A device that may have one connection only has come to another gateway then.
+    TakenOver {
+        /// Whose connection.
+        thread_id: ThreadId,
+        /// A connection from before that ends.
+        since: Time,
+    },
+}
+
+/// A live push. The store's history is the truth, and a gateway that sees a gap in `seq` reads it
+/// from there.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LiveNudge {
     /// Whose connections.

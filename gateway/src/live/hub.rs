@@ -11,9 +11,8 @@ use std::{
 use parking_lot::Mutex;
 use patchbay_bus::{Bus, Mailbox};
 use patchbay_message::{ChannelId, InstanceId, ThreadId, Time};
-use patchbay_sdk::QueueState;
+use patchbay_sdk::{Nudge, QueueState};
 use patchbay_store::{LiveChange, StoreError};
-use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
 use super::Registrar;
@@ -46,15 +45,6 @@ pub enum Push {
     Queue(QueueState),
     /// The device has connected to another gateway then: a connection from before that ends.
     TakenOver(Time),
-}
-
-/// What a gateway tells another one by its mailbox when a device that may have one connection only
-/// has come to it.
-#[derive(Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct TakenOver {
-    pub(super) thread_id: ThreadId,
-    pub(super) since: Time,
 }
 
 /// The live connections of one gateway.
@@ -181,7 +171,7 @@ impl Hub {
         thread_id: ThreadId,
         since: Time,
     ) {
-        if let Ok(body) = serde_json::to_vec(&TakenOver { thread_id, since }) {
+        if let Ok(body) = serde_json::to_vec(&Nudge::TakenOver { thread_id, since }) {
             bus.nudge(&Mailbox::Gateway(gateway.0.clone()), body.into());
         }
     }

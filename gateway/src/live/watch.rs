@@ -8,12 +8,12 @@ use std::{
 use bytes::Bytes;
 use patchbay_bus::{Bus, BusError, Mailbox};
 use patchbay_message::{InstanceId, LiveSignal, SignalBody};
-use patchbay_sdk::{LiveNudge, QueueState};
+use patchbay_sdk::{LiveNudge, Nudge, QueueState};
 use patchbay_store::{Store, Want};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, Push, hub::TakenOver};
+use super::{Hub, Push};
 
 /// Every connection's cursor is compared once in `SLICES` ticks of `TICK`.
 const TICK: Duration = Duration::from_secs(1);
@@ -34,7 +34,7 @@ pub async fn watch(
     let own = Mailbox::Gateway(instance.0.clone());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = listen(&*bus, own, |body| push_frame(&hub, &body)) => {}
+        () = listen(&*bus, own, |body| nudged(&hub, &body)) => {}
         () = listen(&*bus, Mailbox::Event(LiveSignal::MAILBOX.to_owned()), |body| pass_on(&hub, &body)) => {}
         () = compare(&hub, &*store) => {}
     }
@@ -57,15 +57,17 @@ async fn drain(mut bodies: mpsc::Receiver<Bytes>, act: &impl Fn(Bytes)) {
     }
 }
 
-fn push_frame(hub: &Hub, body: &[u8]) {
-    if let Ok(taken) = serde_json::from_slice::<TakenOver>(body) {
-        hub.push(taken.thread_id, &Push::TakenOver(taken.since));
-        return;
+fn nudged(hub: &Hub, body: &[u8]) {
+    match serde_json::from_slice::<Nudge>(body) {
+        Ok(Nudge::Live(nudge)) => push_frame(hub, nudge),
+        Ok(Nudge::TakenOver { thread_id, since }) => {
+            hub.push(thread_id, &Push::TakenOver(since));
+        }
+        Err(_) => tracing::warn!(bytes = body.len(), "nudge not understood"),
     }
-    let Ok(nudge) = serde_json::from_slice::<LiveNudge>(body) else {
-        tracing::warn!(bytes = body.len(), "nudge not understood");
-        return;
-    };
+}
+
+fn push_frame(hub: &Hub, nudge: LiveNudge) {
     let reached = hub.push(
         nudge.thread_id,
         &Push::Frame {

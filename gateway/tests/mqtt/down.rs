@@ -8,7 +8,7 @@ use patchbay_message::{
     ThreadId, Time,
 };
 use patchbay_mqtt::{Packet, Publish, reason};
-use patchbay_sdk::{LiveNudge, MqttVersion};
+use patchbay_sdk::{LiveNudge, MqttVersion, Nudge};
 use patchbay_store::{
     Changes, Contact, Desk, Expect, Journal, Lanes, MessageKind, MessageRow, ReceiptWord, Thread,
     Want,
@@ -107,14 +107,14 @@ impl<'a> Talk<'a> {
     async fn nudge(&self, id: MessageId) {
         let gateways = self.world.store.live(&[self.thread]).await.unwrap();
         for (_, gateway) in gateways {
-            let nudge = LiveNudge {
+            let nudge = Nudge::Live(LiveNudge {
                 thread_id: self.thread,
                 channel: self.channel.clone(),
                 address: "press-1".to_owned(),
                 seq: self.seq,
                 id,
                 frame: String::new(),
-            };
+            });
             let body = serde_json::to_vec(&nudge).unwrap();
             self.world
                 .bus

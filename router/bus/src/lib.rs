@@ -77,6 +77,8 @@ pub struct BusError(pub String);
 pub enum Mailbox {
     /// One gateway's own queue, by instance id.
     Gateway(String),
+    /// One sink worker's own queue, by instance id: what gateways answer it.
+    Sinks(String),
     /// Everyone bound to `event.<type>`.
     Event(String),
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use patchbay_bus::{Bus, Mailbox};
 use patchbay_message::{InstanceId, LogNudge, ReceiptState, ThreadId};
-use patchbay_sdk::LiveNudge;
+use patchbay_sdk::{LiveNudge, Nudge};
 use patchbay_store::{Changes, LiveChange};
 
 use crate::world::{Plan, World, channel};
@@ -12,7 +12,10 @@ async fn nudge(mailbox: &mut tokio::sync::mpsc::Receiver<Bytes>) -> LiveNudge {
     let wait = std::time::Duration::from_secs(10);
     let body = tokio::time::timeout(wait, mailbox.recv()).await;
     let body = body.expect("a nudge comes").expect("the mailbox is open");
-    serde_json::from_slice(&body).expect("a live nudge")
+    match serde_json::from_slice(&body).expect("a nudge") {
+        Nudge::Live(nudge) => nudge,
+        other => panic!("{other:?}"),
+    }
 }
 
 async fn live(world: &World, to: &str, gateway: &str, on: bool) {

@@ -40,7 +40,7 @@ impl Mailboxes {
         let listeners = self.listeners.read();
         let any = match mailbox {
             Mailbox::Event(kind) if kind != ANY => listeners.get(&Mailbox::Event(ANY.to_owned())),
-            Mailbox::Event(_) | Mailbox::Gateway(_) => None,
+            Mailbox::Event(_) | Mailbox::Gateway(_) | Mailbox::Sinks(_) => None,
         };
         for sender in listeners.get(mailbox).into_iter().chain(any).flatten() {
             if let Err(mpsc::error::TrySendError::Full(_)) = sender.try_send(body.clone()) {

@@ -94,6 +94,7 @@ async fn open(
     let channel = wire.channel(listener.clone()).await?;
     let name = match mailbox {
         Mailbox::Gateway(instance) => shared.names.live(instance),
+        Mailbox::Sinks(instance) => shared.names.sinks(instance),
         // The broker finds a name.
         Mailbox::Event(_) => String::new(),
     };

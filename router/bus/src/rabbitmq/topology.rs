@@ -48,10 +48,16 @@ impl Names {
         format!("{}live.g1.{instance}", self.prefix)
     }
 
+    /// A sink worker's own queue.
+    pub(super) fn sinks(&self, instance: &str) -> String {
+        format!("{}sinks.g1.{instance}", self.prefix)
+    }
+
     /// Exchange and routing key of a nudge.
     pub(super) fn route(&self, mailbox: &Mailbox) -> (String, String) {
         match mailbox {
             Mailbox::Gateway(instance) => (String::new(), self.live(instance)),
+            Mailbox::Sinks(instance) => (String::new(), self.sinks(instance)),
             Mailbox::Event(kind) => (self.events(), format!("event.{kind}")),
         }
     }
