@@ -112,6 +112,10 @@ impl Channel for WeChatAccount {
         send::step(&self.options, cx, outbound, past)
     }
 
+    fn rides(&self) -> bool {
+        self.options.passive_reply.is_some()
+    }
+
     fn ride(
         &self,
         cx: &Cx<'_>,

@@ -12,7 +12,7 @@ use std::{
 use patchbay_bus::{Bus, Message, PublishError, Queue, partition_of};
 use patchbay_message::{Clock, Envelope, Violation};
 use patchbay_normalizer::{NormalizeCx, normalize_message, normalize_receipt};
-use patchbay_sdk::{Ask, Cx, Decoded, Inbound, Random, Reject, Reply, Session, Signal, Wire};
+use patchbay_sdk::{Ask, Cx, Decoded, Inbound, Random, Reject, Reply, Session, Signal, Slot, Wire};
 use patchbay_sinks::OpenChannel;
 
 use crate::{gates::Gates, rates::Rates};
@@ -50,6 +50,8 @@ pub struct Read {
     pub confirmed: Reply,
     /// What to answer if they are not: what this provider takes for "again".
     pub refused: Reply,
+    /// The answer may wait for a reply, once they are durable.
+    pub slot: Option<Slot>,
 }
 
 /// Why nothing was taken.
@@ -93,7 +95,7 @@ impl Pipeline {
             asks,
             confirmed,
             refused,
-            slot: _,
+            slot,
         } = self.with_cx(channel, peer, |cx| {
             channel.channel.decode(cx, session, wire)
         })?;
@@ -112,6 +114,7 @@ impl Pipeline {
             asks,
             confirmed,
             refused,
+            slot,
         })
     }
 

@@ -21,7 +21,7 @@ use crate::{
     edge::{self, EdgeOptions},
     gates::Gates,
     ingress::{self, Bells, Ingress, Links, Mqtt, MqttOptions, PAGE_BYTES_MAX, Puller},
-    live::{self, Hub, Registrar},
+    live::{self, Hub, Registrar, Slots},
     observe::{self, Admin, Check},
     open,
     pipeline::Pipeline,
@@ -358,9 +358,16 @@ impl Parts {
     fn ingress(&mut self) -> Arc<Ingress> {
         let (registrar, write) = Registrar::new(Arc::clone(&self.store), self.stops.rest.clone());
         self.tasks.spawn(write);
+        let slots = Slots::new(
+            self.instance.clone(),
+            registrar.clone(),
+            Arc::clone(&self.bus),
+            self.clock.clone(),
+        );
         let hub = Hub::new(self.instance.clone(), registrar);
         self.tasks.spawn(live::watch(
             Arc::clone(&hub),
+            Arc::clone(&slots),
             Arc::clone(&self.bus),
             Arc::clone(&self.store),
             self.instance.clone(),
@@ -380,6 +387,7 @@ impl Parts {
             },
             channels: Arc::clone(&self.channels),
             hub,
+            slots,
             store: Arc::clone(&self.store),
             blobs: Arc::clone(&self.blobs),
             agent_names: ingress::agent_names(),

@@ -12,8 +12,9 @@ use patchbay_sdk::{Cx, Exchange, PullAt, Pulled, Request, Secret, SendError, Ste
 use patchbay_store::Store;
 
 use crate::{
-    HttpOptions, HttpSetupError, OpenChannel, TokenOptions,
+    Files, HttpOptions, HttpSetupError, OpenChannel, TokenOptions,
     http::Http,
+    sending::is_delivery,
     tokens::{Lent, NoToken, Present, Tokens},
     worker::SystemRandom,
 };
@@ -31,6 +32,8 @@ pub struct Errands {
     pub(crate) public_url: String,
     pub(crate) http: Http,
     pub(crate) tokens: Tokens,
+    /// Where files that are uploaded on the way are.
+    pub(crate) files: Files,
 }
 
 impl Errands {
@@ -53,7 +56,13 @@ impl Errands {
             public_url,
             http: Http::new(http)?,
             tokens: Tokens::new(tokens),
+            files: Files::default(),
         })
+    }
+
+    /// With the place where files of ours are.
+    pub(crate) fn with_files(self, files: Files) -> Self {
+        Self { files, ..self }
     }
 
     /// Pulls one page.
@@ -171,7 +180,10 @@ impl<'a> Errand<'a> {
                 Step::All(requests) => requests,
             };
             for request in requests {
-                let Request::Http(out) = request else {
+                if is_delivery(&request) {
+                    return Err(wrong("nothing of an errand reaches a contact"));
+                }
+                let Request::Http(out) = self.errands.files.filled(request).await? else {
                     return Err(wrong("nothing but HTTP fetches anything"));
                 };
                 let exchange = self.http.perform(out).await;

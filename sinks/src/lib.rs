@@ -4,6 +4,7 @@
 //!
 //! It knows no channel by name and never decides to whom a message goes.
 
+mod ask;
 mod backoff;
 mod channels;
 mod duty;
@@ -20,6 +21,7 @@ mod meter;
 mod mqtt;
 mod perform;
 mod record;
+mod ride;
 mod sending;
 mod shard;
 mod tokens;
@@ -77,7 +79,9 @@ pub async fn run(
             options.public_url.clone(),
             options.http.clone(),
             options.tokens.clone(),
-        )?,
+        )?
+        .with_files(options.files.clone()),
+        asks: ask::Asks::default(),
         resumed: watch_channel::Sender::new(()),
         newest: AtomicU64::new(0),
         news: Notify::new(),
@@ -101,6 +105,7 @@ pub async fn run(
     tokio::select! {
         _ = work => {}
         () = worker.tell_log() => {}
+        () = ask::listen(&worker) => {}
     }
     worker.mqtt.close().await;
     Ok(())

@@ -41,6 +41,13 @@ pub(crate) fn media(kind: &'static str, outcome: &'static str) {
     counter!("patchbay_media_fetches_total", "kind" => kind, "outcome" => outcome).increment(1);
 }
 
+/// A message wanted to ride on an answer that a gateway holds: `sent`, `not_held`, `unfit`, `not_sent`,
+/// `unknown`.
+pub(crate) fn ride(channel: &ChannelId, outcome: &'static str) {
+    counter!("patchbay_sink_rides_total", "channel" => channel.to_string(), "outcome" => outcome)
+        .increment(1);
+}
+
 /// One delivery was a repeat.
 pub(crate) fn repeated(shard: u16) {
     counter!("patchbay_sink_repeats_total", "shard" => shard.to_string()).increment(1);

@@ -141,6 +141,9 @@ impl Job {
         if let Err(ending) = self.admitted().await {
             return ending;
         }
+        if let Some(ending) = self.ride().await {
+            return ending;
+        }
         let windows = match self.windows().await {
             Ok(windows) => windows,
             Err(ending) => return ending,
@@ -306,7 +309,7 @@ impl Job {
     }
 
     /// Waits until the pages are committed under the lane's epoch.
-    async fn write(&self, pages: Pages) -> Result<(), Ending> {
+    pub(crate) async fn write(&self, pages: Pages) -> Result<(), Ending> {
         let (written, waiting) = oneshot::channel();
         let ask = JournalAsk { pages, written };
         if self.journal.send(ask).await.is_err() {

@@ -17,6 +17,10 @@ use serde_json::Value;
 
 use crate::{OnUnknown, journal};
 
+/// The journal's `part` of a ride on an answer that was held back: no step of sending has it, for
+/// their number is bounded by `exchanges_max` below it.
+const RIDE: u16 = u16::MAX;
+
 /// A message on its way.
 #[derive(Debug, Default)]
 pub(crate) struct Sending {
@@ -35,6 +39,8 @@ pub(crate) struct Sending {
     /// This step was refused for its token and is to be made again.
     refused: Option<usize>,
     given_back: Option<u16>,
+    /// It was handed over as an answer that was held back, and nobody knows what became of it.
+    rode: bool,
     /// How often the adapter was asked in this try.
     n_asked: usize,
     /// How often it may be asked.
@@ -82,6 +88,9 @@ impl Sending {
             asked_max: usize::from(exchanges_max),
             ..Self::default()
         };
+        sending.rode = journal
+            .last()
+            .is_some_and(|last| last.part == RIDE && last.exchange.is_none());
         for (step, attempt) in journal.iter().enumerate() {
             if usize::from(attempt.part) != step {
                 break;
@@ -195,6 +204,36 @@ impl Sending {
     /// Nothing is known of it: no call of it was begun, now or before.
     pub(crate) fn is_fresh(&self) -> bool {
         self.past.is_empty()
+    }
+
+    /// It was handed over as an answer before a restart, and may have arrived.
+    pub(crate) fn may_have_ridden(&self) -> bool {
+        self.rode
+    }
+
+    /// Begins a ride in the journal: to be committed before the answer is handed over.
+    pub(crate) fn begin_ride(place: Place) -> Pages {
+        Pages {
+            begun: vec![AttemptOpen {
+                part: RIDE,
+                ..place.open(0)
+            }],
+            ended: Vec::new(),
+        }
+    }
+
+    /// Ends a ride of which nothing left us: to be committed before anything else is tried.
+    pub(crate) fn ride_failed(place: Place) -> Pages {
+        Pages {
+            begun: Vec::new(),
+            ended: vec![(place.message, RIDE, journal::dropped())],
+        }
+    }
+
+    /// Nobody knows what became of the ride.
+    pub(crate) fn ride_unknown(&mut self, why: &str) {
+        self.exchanged(Exchange::Unknown(why.to_owned()));
+        self.failed = true;
     }
 
     /// Begins the next step in the journal, spending the window that this message opened: to be

@@ -20,6 +20,7 @@ use tokio::sync::{Notify, Semaphore, watch};
 
 use crate::{
     Channels, Files, OpenChannel,
+    ask::Asks,
     errand::Errands,
     gate::Gates,
     http::{Http, HttpOptions},
@@ -155,6 +156,8 @@ pub(crate) struct Worker {
     pub(crate) mqtt: Mqtt,
     pub(crate) gates: Gates,
     pub(crate) errands: Errands,
+    /// What gateways were asked about answers they hold back.
+    pub(crate) asks: Asks,
     /// Messages on their way, all channels together.
     pub(crate) total: Arc<Semaphore>,
     /// Told when a channel was resumed: what is parked may be due.

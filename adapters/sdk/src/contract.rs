@@ -8,7 +8,7 @@ use patchbay_message::{
     Attributes, Content, Envelope, MessageId, Party, Receipt, ReplyHandle, Time,
 };
 use schemars::JsonSchema;
-use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::{
     Await, Exchange, Fetched, Link, LinkPolicy, LiveEvent, Manifest, MqttOut, Problem, PullAt,
@@ -82,6 +82,12 @@ pub trait Channel: Send + Sync {
         _past: &[Exchange],
     ) -> Result<Step<Token>, SendError> {
         Err(SendError::Unsupported)
+    }
+
+    /// Whether answers of this channel may wait for a reply: whether `decode` gives any
+    /// [`Decoded::slot`].
+    fn rides(&self) -> bool {
+        false
     }
 
     /// The next step of writing `outbound` as the answer that `slot` holds back, given the exchanges so
@@ -370,7 +376,7 @@ pub struct Downlink {
 }
 
 /// An outbound may ride on the answer until `deadline` passes.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Slot {
     /// Whose outbound.
     pub address: String,

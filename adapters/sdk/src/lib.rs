@@ -35,7 +35,7 @@ pub use manifest::{Link, Manifest, OutLimits, Problem};
 pub use mqtt::{
     MqttBroker, MqttIn, MqttListener, MqttLogin, MqttOut, MqttProof, MqttTls, MqttVersion,
 };
-pub use nudge::{LiveNudge, Nudge};
+pub use nudge::{LiveNudge, Nudge, RIDE_BYTES_MAX, RideAnswer, SlotAsk, SlotSaid, SlotWord};
 pub use patchbay_config::Secret;
 pub use plain::plain_text;
 pub use pull::{Poll, PullAt, Pulled};

@@ -104,11 +104,11 @@ pub enum Templates {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct PassiveReply {
-    /// Not in use yet: how long WeChat's request waits for an answer; it cuts the connection after 5 s.
+    /// How long WeChat's request waits for a reply; it cuts the connection after 5 s.
     #[serde(default = "wait")]
     pub wait: Duration,
-    /// Not in use yet: requests that may wait at the same time; one more is told at once that its
-    /// message arrived, and answered by the API.
+    /// Requests that may wait at the same time in one gateway process; one more is told at once that
+    /// its message arrived, and answered by the API.
     #[serde(default = "held_max")]
     #[schemars(range(min = 1, max = 100_000))]
     pub held_max: u32,

@@ -14,10 +14,13 @@ use patchbay_sdk::{Ask, HttpIn, Link, LiveEvent, Reply, Session, Wire};
 use patchbay_sinks::OpenChannel;
 
 use super::{
-    Ingress, media, origin, poll, pull,
+    Ingress, held, media, origin, poll, pull,
     reject::{Refusal, count},
 };
-use crate::pipeline::{NotTaken, Read};
+use crate::{
+    live::Entered,
+    pipeline::{NotTaken, Read},
+};
 
 /// A request to a channel.
 pub(super) async fn request(
@@ -111,9 +114,16 @@ async fn answer(
     for signal in &read.signals {
         ingress.pass_on(channel, signal);
     }
-    match ingress.pipeline.publish(&read.envelopes).await {
-        Ok(()) => fulfil(ingress, channel, read, body).await,
-        Err(error) => not_taken(channel, &error, read.refused),
+    let publish = ingress.pipeline.publish(&read.envelopes);
+    let (published, held) = match read.slot.clone() {
+        None => (publish.await, Entered::No),
+        // The slot is made known beside the publish, so that the quickest reply finds it.
+        Some(slot) => tokio::join!(publish, ingress.slots.enter(&channel.id, slot)),
+    };
+    match (published, held) {
+        (Ok(()), Entered::No) => fulfil(ingress, channel, read, body).await,
+        (Ok(()), held) => held::answer(ingress, held, read.confirmed).await,
+        (Err(error), _) => not_taken(channel, &error, read.refused),
     }
 }
 
@@ -200,7 +210,7 @@ async fn fulfil(ingress: &Ingress, channel: &OpenChannel, read: Read, body: Byte
     into_response(read.confirmed)
 }
 
-fn into_response(reply: Reply) -> Response {
+pub(super) fn into_response(reply: Reply) -> Response {
     match reply {
         Reply::Http {
             status,

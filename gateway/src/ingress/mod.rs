@@ -1,5 +1,6 @@
 //! Transports: how bytes get to the pipeline and answers back. They know no channel.
 
+mod held;
 mod http;
 mod media;
 mod mqtt;
@@ -26,7 +27,10 @@ use patchbay_sinks::{Channels, OpenChannel};
 use patchbay_store::{MessageRow, Store, blobs::Blobs};
 use tokio_util::sync::CancellationToken;
 
-use crate::{live::Hub, pipeline::Pipeline};
+use crate::{
+    live::{Hub, Slots},
+    pipeline::Pipeline,
+};
 
 /// All names under one key, see [`agent_names`].
 pub type AgentNames = Cache<(), Arc<HashMap<AgentId, String>>>;
@@ -47,6 +51,8 @@ pub struct Ingress {
     pub channels: Arc<Channels>,
     /// Live connections.
     pub hub: Arc<Hub>,
+    /// Answers held back for a reply.
+    pub slots: Arc<Slots>,
     /// The truth about threads.
     pub store: Arc<dyn Store>,
     /// Files.

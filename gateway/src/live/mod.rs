@@ -5,8 +5,10 @@
 
 mod hub;
 mod registrar;
+mod slots;
 mod watch;
 
 pub use hub::{Hub, Push, RegisterError, Registration};
 pub use registrar::Registrar;
+pub use slots::{Entered, Hold, Slots, Telling};
 pub use watch::watch;

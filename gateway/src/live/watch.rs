@@ -13,7 +13,7 @@ use patchbay_store::{Store, Want};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::{Hub, Push};
+use super::{Hub, Push, Slots};
 
 /// Every connection's cursor is compared once in `SLICES` ticks of `TICK`.
 const TICK: Duration = Duration::from_secs(1);
@@ -26,6 +26,7 @@ const REOPEN: Duration = Duration::from_millis(500);
 /// Passes on pushes, signals and queue positions until `stop`.
 pub async fn watch(
     hub: Arc<Hub>,
+    slots: Arc<Slots>,
     bus: Arc<dyn Bus>,
     store: Arc<dyn Store>,
     instance: InstanceId,
@@ -34,7 +35,7 @@ pub async fn watch(
     let own = Mailbox::Gateway(instance.0.clone());
     tokio::select! {
         () = stop.cancelled() => {}
-        () = listen(&*bus, own, |body| nudged(&hub, &body)) => {}
+        () = listen(&*bus, own, |body| nudged(&hub, &slots, &body)) => {}
         () = listen(&*bus, Mailbox::Event(LiveSignal::MAILBOX.to_owned()), |body| pass_on(&hub, &body)) => {}
         () = compare(&hub, &*store) => {}
     }
@@ -57,12 +58,15 @@ async fn drain(mut bodies: mpsc::Receiver<Bytes>, act: &impl Fn(Bytes)) {
     }
 }
 
-fn nudged(hub: &Hub, body: &[u8]) {
+fn nudged(hub: &Hub, slots: &Arc<Slots>, body: &[u8]) {
     match serde_json::from_slice::<Nudge>(body) {
         Ok(Nudge::Live(nudge)) => push_frame(hub, nudge),
         Ok(Nudge::TakenOver { thread_id, since }) => {
             hub.push(thread_id, &Push::TakenOver(since));
         }
+        Ok(Nudge::Claim(ask)) => slots.claim(&ask),
+        Ok(Nudge::Release(ask)) => slots.release(&ask),
+        Ok(Nudge::Hand { ask, answer }) => slots.hand(&ask, answer),
         Err(_) => tracing::warn!(bytes = body.len(), "nudge not understood"),
     }
 }

@@ -1,6 +1,7 @@
 //! A WeChat channel end to end: the real binary, a platform as strict as the real one, and a WeChat
 //! library of other people.
 
+mod passive;
 mod refused;
 mod sdk;
 mod talk;
@@ -41,9 +42,14 @@ impl House {
             Pair::Embedded => &["up"],
             Pair::Servers { .. } => &["gateway", "router", "sinks"],
         };
+        Self::with(pair, mode, roles, "").await
+    }
+
+    /// With these processes, and more options of the channel.
+    pub async fn with(pair: Pair, mode: Mode, roles: &[&'static str], more: &str) -> Self {
         let system = System::new(pair);
         let wechat = WeChat::start().await;
-        channel(&system, &wechat, mode);
+        channel(&system, &wechat, mode, more);
         let mut processes: Vec<_> = roles
             .iter()
             .map(|role| Process::new(&system, role))
@@ -54,10 +60,13 @@ impl House {
         for process in &mut processes {
             process.ready().await;
         }
-        let operator = Agent::operator(&[processes[0].admin_url()]);
-        let ada = operator
-            .hire(&[processes[0].url()], "Ada", "agent", 50)
-            .await;
+        let gateways = processes.iter().zip(roles);
+        let gateways = gateways.filter(|(_, role)| matches!(**role, "up" | "gateway"));
+        let gateways: Vec<&Process> = gateways.map(|(process, _)| process).collect();
+        let urls: Vec<String> = gateways.iter().map(|one| one.url()).collect();
+        let admins: Vec<String> = gateways.iter().map(|one| one.admin_url()).collect();
+        let operator = Agent::operator(&admins);
+        let ada = operator.hire(&urls, "Ada", "agent", 50).await;
         ada.presence("online").await;
         let app = account(&wechat, mode, &processes[0].url());
         Self {
@@ -103,7 +112,7 @@ fn address(gateway: &str) -> String {
 }
 
 /// Writes the channel's file.
-pub fn channel(system: &System, wechat: &WeChat, mode: Mode) {
+pub fn channel(system: &System, wechat: &WeChat, mode: Mode, more: &str) {
     for (name, secret) in [("app-secret", SECRET), ("token", TOKEN), ("aes-key", KEY)] {
         system.write(name, secret);
     }
@@ -116,7 +125,7 @@ pub fn channel(system: &System, wechat: &WeChat, mode: Mode) {
     let text = format!(
         "kind = \"wechat\"\nauth = \"signature\"\n[options]\napp_id = \"{APPID}\"\n\
          app_secret = \"file:app-secret\"\ntoken = \"file:token\"\naes_key = \"file:aes-key\"\n\
-         mode = \"{mode}\"\noriginal_id = \"{ORIGINAL_ID}\"\napi_url = \"{url}\"\n"
+         mode = \"{mode}\"\noriginal_id = \"{ORIGINAL_ID}\"\napi_url = \"{url}\"\n{more}\n"
     );
     system.write("channels/service.toml", &text);
 }

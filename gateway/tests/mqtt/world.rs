@@ -6,7 +6,7 @@ use parking_lot::Mutex;
 use patchbay_bus::{Bus, EmbeddedBus, EmbeddedOptions, Queue};
 use patchbay_gateway::{
     ingress::{Bells, Ingress, Links, Mqtt, MqttOptions, agent_names},
-    live::{self, Hub, Registrar},
+    live::{self, Hub, Registrar, Slots},
     pipeline::Pipeline,
 };
 use patchbay_message::{ChannelId, Content, Envelope, InstanceId, Part, SystemClock};
@@ -158,9 +158,16 @@ impl World {
         let store: Arc<dyn Store> = self.store.clone();
         let bus: Arc<dyn Bus> = self.bus.clone();
         let (registrar, write) = Registrar::new(Arc::clone(&store), rest.clone());
+        let slots = Slots::new(
+            instance.clone(),
+            registrar.clone(),
+            Arc::clone(&bus),
+            Arc::new(SystemClock),
+        );
         let hub = Hub::new(instance.clone(), registrar);
         let watch = live::watch(
             Arc::clone(&hub),
+            Arc::clone(&slots),
             Arc::clone(&bus),
             Arc::clone(&store),
             instance.clone(),
@@ -182,6 +189,7 @@ impl World {
             },
             channels: Arc::clone(&self.channels),
             hub,
+            slots,
             store,
             blobs: blobs::open("file", self.folder.path()).await.unwrap(),
             agent_names: agent_names(),

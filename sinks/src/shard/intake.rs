@@ -246,14 +246,15 @@ impl Shard {
         self.pause_channels().await
     }
 
-    /// Who holds the connections of those that go live: one question for all of them.
+    /// Who holds the connections, or the answers, of those whose channels have any: one question for
+    /// all of them.
     async fn find_gateways(&mut self, items: &[Item]) -> Result<(), End> {
         let threads: Vec<ThreadId> = items
             .iter()
             .filter(|item| !self.gateways.contains_key(&item.lane))
             .filter(|item| {
                 let channel = self.worker.channels.get(item.channel().as_str());
-                channel.is_some_and(|channel| is_live(&channel))
+                channel.is_some_and(|channel| is_live(&channel) || channel.channel.rides())
             })
             .map(|item| item.lane)
             .collect();

@@ -10,6 +10,7 @@ mod media;
 mod mqtt;
 mod order;
 mod provider;
+mod ride;
 mod stores;
 mod tokens;
 mod trouble;

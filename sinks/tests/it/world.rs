@@ -13,7 +13,7 @@ use patchbay_message::{
 };
 use patchbay_sdk::{
     Answer, Channel, Cx, Decoded, Effect, Exchange, HttpOut, Link, LiveOut, Manifest, OutLimits,
-    Reject, Request, Scope, SendError, Sent, Session, Step, Wire,
+    Reject, Reply, Request, Scope, SendError, Sent, Session, Slot, Step, Wire,
 };
 use patchbay_sinks::{Channels, OpenChannel, RetryPolicy, SendLimits, SinksOptions};
 use patchbay_store::{
@@ -24,7 +24,7 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::kept::Kept;
+use crate::{kept::Kept, ride::ridden};
 
 pub(crate) const SHARDS: u16 = 4;
 /// Nothing a test waits for takes this long.
@@ -36,6 +36,8 @@ struct Fake {
     /// The provider takes an idempotency key.
     keyed: bool,
     answer_timeout: Duration,
+    /// Answers may wait for a reply of one text.
+    rides: bool,
 }
 
 /// A kind whose contacts can be answered for a while only.
@@ -102,6 +104,24 @@ impl Channel for Fake {
             },
             timeout: self.answer_timeout,
         })))
+    }
+
+    fn rides(&self) -> bool {
+        self.rides
+    }
+
+    fn ride(
+        &self,
+        _: &Cx<'_>,
+        _: &Slot,
+        outbound: &Envelope,
+        _: &[Exchange],
+    ) -> Result<Step<Reply>, SendError> {
+        let [part] = outbound.content.as_slice() else {
+            return Err(SendError::Unsupported);
+        };
+        let text = part.as_text().ok_or(SendError::Unsupported)?;
+        Ok(Step::Done(ridden(text)))
     }
 }
 
@@ -176,6 +196,7 @@ pub(crate) struct Plan {
     pub(crate) id: &'static str,
     pub(crate) url: Option<String>,
     pub(crate) keyed: bool,
+    pub(crate) rides: bool,
     pub(crate) answer_timeout: Duration,
     pub(crate) limits: SendLimits,
     pub(crate) retry: RetryPolicy,
@@ -199,6 +220,7 @@ impl Plan {
             id,
             url: Some(url.to_owned()),
             keyed: false,
+            rides: false,
             answer_timeout: Duration::from_secs(10),
             limits: SendLimits::default(),
             retry: RetryPolicy {
@@ -215,6 +237,14 @@ impl Plan {
     pub(crate) fn windowed(self) -> Self {
         Self {
             manifest: &WINDOWED,
+            ..self
+        }
+    }
+
+    /// Answers of the provider's requests may wait for a reply.
+    pub(crate) fn riding(self) -> Self {
+        Self {
+            rides: true,
             ..self
         }
     }
@@ -236,6 +266,7 @@ impl Plan {
                     url: self.url,
                     keyed: self.keyed,
                     answer_timeout: self.answer_timeout,
+                    rides: self.rides,
                 })
             }),
             limits: self.limits,

@@ -233,6 +233,15 @@ fn happen(book: &mut Book, openid: &str, push: &Push, now_ms: i64) {
     }
 }
 
+/// Path and query of a request.
+fn target(uri: &Uri, envelope: &Envelope) -> String {
+    let mut query = form_urlencoded::Serializer::new(uri.query().unwrap_or_default().to_owned());
+    for (name, value) in &envelope.query {
+        query.append_pair(name, value);
+    }
+    format!("{}?{}", uri.path(), query.finish())
+}
+
 /// One request on a connection of its own.
 async fn exchange(url: &str, method: &str, envelope: &Envelope) -> Option<(u16, String)> {
     let uri: Uri = url.parse().ok()?;
@@ -241,13 +250,9 @@ async fn exchange(url: &str, method: &str, envelope: &Envelope) -> Option<(u16, 
         .await
         .ok()?;
     let (mut sender, line) = http1::handshake(TokioIo::new(stream)).await.ok()?;
-    let mut query = form_urlencoded::Serializer::new(uri.query().unwrap_or_default().to_owned());
-    for (name, value) in &envelope.query {
-        query.append_pair(name, value);
-    }
     let request = Request::builder()
         .method(method)
-        .uri(format!("{}?{}", uri.path(), query.finish()))
+        .uri(target(&uri, envelope))
         .header("host", authority.as_str())
         .header("user-agent", "Mozilla/4.0")
         .header("accept", "*/*")
